@@ -1,0 +1,96 @@
+// Finds, loads and checks plugin libraries, and makes instances of their modules. The only code that
+// knows Boost.DLL. What a module does is the business of core/cache and core/run.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/plugins/thread_pool.h"
+#include "sluice/backend.h"
+
+namespace sluice {
+
+// A counter that an instance reported through sluice.host.stats/1.
+struct Counter {
+  std::string name;
+  double numerator = 0, denominator = 0;
+};
+
+// A module found in a library, usable or not.
+struct Module {
+  std::string interface_id, name;
+  std::filesystem::path library;  // empty: registered by a test
+  const sluice_module* module = nullptr;  // NULL when unavailable
+  std::string reason;                     // why it is unavailable, a sentence for the user
+};
+
+// One created instance: the module's table, its self, and the host services it was given.
+// Destroyed before the registry. Move-only.
+class Instance {
+ public:
+  Instance();
+  Instance(const sluice_module& module, void* self, std::shared_ptr<struct HostState> host, void (*destroy)(void*));
+  Instance(Instance&&) noexcept;
+  Instance& operator=(Instance&&) noexcept;
+  ~Instance();
+
+  explicit operator bool() const { return self_ != nullptr; }
+  void* self() const { return self_; }
+  const sluice_module& module() const { return *module_; }
+  template <class Table>
+  const Table& table() const {
+    return *static_cast<const Table*>(module_->table);
+  }
+  const sluice_host* host() const;
+  uint64_t plugin_bytes() const;          // live bytes taken through host->alloc
+  std::vector<Counter> counters() const;  // in order of first appearance
+  void clear_counters();
+  // Throws Error naming module, verb and the message given to host->fail(). exit 2 for SLUICE_INVALID and
+  // SLUICE_UNSUPPORTED, 1 otherwise. Does nothing for SLUICE_OK.
+  void check(sluice_status status, std::string_view verb) const {
+    if (status != SLUICE_OK) fail(status, verb);
+  }
+
+ private:
+  [[noreturn]] void fail(sluice_status status, std::string_view verb) const;
+  const sluice_module* module_ = nullptr;
+  void* self_ = nullptr;
+  std::shared_ptr<struct HostState> host_;
+  void (*destroy_)(void*) = nullptr;
+};
+
+class Registry {
+ public:
+  // Scans the folders in order for *.sluice.so; the first module of a name wins. `pool` outlives the registry.
+  Registry(std::span<const std::filesystem::path> folders, ThreadPool& pool);
+  ~Registry();
+  Registry(const Registry&) = delete;
+
+  // [plugins] path, then SLUICE_PLUGIN_PATH (colon separated), then the folder beside the executable and the
+  // installed folder.
+  static std::vector<std::filesystem::path> search_path(std::span<const std::filesystem::path> configured);
+
+  const std::vector<Module>& modules() const;
+  // The usable module of this interface ("sluice.evictor/1") and name; otherwise Error with the names there
+  // are, "did you mean", or why it is unavailable. `where` ("file:12:1") opens the message if not empty.
+  const sluice_module& find(std::string_view interface_id, std::string_view name, std::string_view where = "") const;
+  // For tests and for modules linked into the program.
+  void add(const sluice_plugin& plugin, const std::filesystem::path& library = {});
+
+  // values: one per parameter of the module, in its order (core/config makes them).
+  Instance create_policy(const sluice_module& module, const sluice_geometry& geometry,
+                         std::span<const sluice_value> values);  // evictor or codec
+  Instance create_backend(const sluice_module& module, std::span<const sluice_value> values);
+  ThreadPool& pool();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,18 @@
+# sluice_add_plugin(NAME SOURCES...): a plugin NAME.sluice.so that exports sluice_plugin_entry and nothing
+# else. Used by this tree and, from the installed package, by third parties.
+function(sluice_add_plugin name)
+  add_library(${name} MODULE ${ARGN})
+  target_link_libraries(${name} PRIVATE Sluice::plugin)
+  set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".sluice.so" C_VISIBILITY_PRESET hidden
+                        CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  if(SLUICE_PLUGIN_OUTPUT)
+    set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${SLUICE_PLUGIN_OUTPUT})
+  endif()
+  # Hidden visibility does not cover what libstdc++ declares visible; the version script does.
+  set(script ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin_exports.map)
+  target_link_options(${name} PRIVATE -Wl,--version-script=${script} -Wl,-z,nodelete)
+  set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${script})
+  if(NOT SLUICE_SANITIZE)
+    target_link_options(${name} PRIVATE -Wl,-z,defs)
+  endif()
+endfunction()
