@@ -1,0 +1,97 @@
+// What a comparison or a perplexity run found, as plain values: filled by core/run, written by table.h, json.h and
+// html.h. Names of members are the names in JSON (docs/output.md), units are nats, fractions, bytes and tokens.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+// A figure that was not measured: null in JSON, "-" in tables.
+inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+// The ledger's kinds of stored bytes, in its order, as by_kind names them.
+inline constexpr std::array<std::string_view, 16> kByteKinds = {
+    "codes",     "scales",    "low_rank", "outlier_values", "outlier_indices", "row_pointers", "padding", "tail",
+    "side_list", "positions", "index",    "signal",         "evictor_state",   "snapshot",     "plugin",  "slack"};
+
+// One policy's cache at the end of the run, as the ledger counts it.
+struct KvBytes {
+  // false: the codec only pretends to compress. Writers then show neither bytes nor speed, whatever stands below.
+  bool stored = true;
+  uint64_t bytes = 0;
+  uint64_t bytes_f16 = 0;              // the same tokens, all kept, in F16
+  double ratio = kUnknown;             // bytes / bytes_f16
+  double bits_per_element = kUnknown;  // 8 bytes over the F16 elements of the tokens kept or not: 16 ratio
+  double tokens_kept = kUnknown;       // mean rows per lane
+  uint64_t peak_bytes = 0;
+  std::vector<std::pair<std::string, uint64_t>> by_kind;  // any subset of kByteKinds; their sum is `bytes`
+};
+
+// A plugin's own counter: SIEVE's hit rate, GEAR's explained share.
+struct Stat {
+  std::string name;
+  double value = 0;
+};
+
+// Mean KLD of the positions first..last (inclusive), counted from the first scored token.
+struct CurveBin {
+  uint32_t first = 0, last = 0;
+  double kld = 0;
+};
+
+struct PolicyResult {
+  std::string policy;                      // the name in tables
+  std::string mode = "decode";             // "decode" or "chunked"
+  uint64_t tokens = 0;                     // scored
+  uint64_t compressed_before_scoring = 0;  // rows coded or evicted when the last token was scored
+  double nll_mean = kUnknown, ppl = kUnknown, ppl_se = kUnknown;
+  // Against the reference row; unknown when there was none.
+  double kld_mean = kUnknown, kld_se = kUnknown, kld_median = kUnknown, kld_p99 = kUnknown, kld_max = kUnknown;
+  double same_top = kUnknown;  // 0..1
+  std::optional<double> tok_s;
+  KvBytes kv;
+  std::vector<Stat> stats;
+
+  std::string codec, evictor;  // module names ("gear", "h2o"); empty: F16, keep all
+  std::string settings;        // for people: "gear bits=2 rank=4 ..., h2o recent=50%, budget 20% = 204 tokens"
+  bool reference = false;      // the row the others are measured against
+  std::optional<uint64_t> first_divergence;  // the first position whose top token differs from the reference's
+  std::vector<CurveBin> kld_curve;           // at most some hundred bins, see bin_curve()
+};
+
+struct MemoryUse {
+  uint64_t weights = 0, activations = 0, workspace = 0, rss_peak = 0;
+};
+
+// A codec whose rows are only fairly judged beside another codec's row of like size: for every row of `codec`, the
+// tables name the row of `beside` that is nearest in bytes.
+struct BytePair {
+  std::string codec, beside;
+};
+
+struct Comparison {
+  std::string version;             // of Sluice
+  std::string date;                // as the caller wants it printed, "2025-11-23 14:05"
+  std::string model, weight_type;  // "SmolLM2 135M Instruct", "Q4_1"
+  uint64_t parameters = 0, weight_bytes = 0;
+  std::string text;             // the file's name, or what the text was
+  uint64_t tokens = 0;          // input tokens used
+  std::string budget;           // for people, when all evictors share one: "20% = 204 tokens"; may be empty
+  std::string machine;          // for people: CPU name, cores
+  std::string backend, kernel;  // "cpu", "avx2"
+  uint32_t threads = 0;
+  std::string precision;  // "exact" or "fast"
+  std::string note;       // what the reader must know: the noise floor of `fast`, chunked prefill; may be empty
+  MemoryUse memory;
+  std::vector<PolicyResult> policies;
+  std::vector<BytePair> byte_pairs = {{"gear", "group"}};
+};
+
+}  // namespace sluice
