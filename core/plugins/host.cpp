@@ -1,0 +1,206 @@
+#include "core/plugins/host.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/plugins/interfaces.h"
+
+namespace sluice {
+namespace {
+
+// The message of the call now running on this thread, and whose it is.
+struct PendingMessage {
+  const HostState* host = nullptr;
+  std::string text;
+};
+thread_local PendingMessage pending;
+
+HostState& state(const sluice_host* host) { return *static_cast<HostState*>(host->ctx); }
+
+// Nothing may be thrown into a plugin: where memory runs out the message is lost, the code is not.
+sluice_status host_fail(const sluice_host* host, sluice_status code, const char* message) {
+  HostState& self = state(host);
+  try {
+    pending.text = message ? message : "";
+    pending.host = &self;
+    const std::lock_guard lock(self.mutex);
+    self.message = pending.text;
+  } catch (...) {
+  }
+  return code;
+}
+
+int log_level() {
+  const char* wanted = std::getenv("SLUICE_LOG");
+  if (!wanted) return 2;
+  const std::string_view text = wanted;
+  if (text == "debug" || text == "0") return 0;
+  if (text == "info" || text == "1") return 1;
+  return text == "off" ? 3 : 2;
+}
+
+void host_log(const sluice_host* host, int32_t level, const char* message) {
+  static const int wanted = log_level();
+  if (level < wanted || !message) return;
+  constexpr const char* kNames[] = {"debug", "info", "warning"};
+  try {
+    const std::string line = fmt::format("{}: {}: {}\n",
+                                         kNames[level < 0   ? 0
+                                                : level > 2 ? 2
+                                                            : level],
+                                         state(host).who, message);
+    std::fwrite(line.data(), 1, line.size(), stderr);
+  } catch (...) {
+  }
+}
+
+// Stands right before the memory handed out.
+struct Header {
+  void* base;
+  size_t bytes;
+};
+
+void* host_alloc(const sluice_host* host, size_t bytes, size_t align) {
+  if (align < alignof(Header)) align = alignof(Header);
+  if (align & (align - 1)) return nullptr;
+  if (bytes > SIZE_MAX - align - sizeof(Header)) return nullptr;
+  void* base = std::malloc(bytes + align + sizeof(Header));
+  if (!base) return nullptr;
+  const uintptr_t address = (uintptr_t(base) + sizeof(Header) + align - 1) & ~uintptr_t(align - 1);
+  const Header header{base, bytes};
+  std::memcpy(reinterpret_cast<void*>(address - sizeof header), &header, sizeof header);
+  state(host).bytes += bytes;
+  return reinterpret_cast<void*>(address);
+}
+
+void host_free(const sluice_host* host, void* memory) {
+  if (!memory) return;
+  Header header;
+  std::memcpy(&header, static_cast<char*>(memory) - sizeof header, sizeof header);
+  state(host).bytes -= header.bytes;
+  std::free(header.base);
+}
+
+void host_parallel(const sluice_host* host, uint32_t n, void (*job)(void*, uint32_t), void* arg) {
+  state(host).pool.run(n, job, arg);
+}
+
+void stats_add(const sluice_host* host, const char* name, double numerator, double denominator) {
+  HostState& self = state(host);
+  try {
+    const std::lock_guard lock(self.mutex);
+    for (Counter& counter : self.counters) {
+      if (counter.name == name) {
+        counter.numerator += numerator;
+        counter.denominator += denominator;
+        return;
+      }
+    }
+    self.counters.push_back({name, numerator, denominator});
+  } catch (...) {
+  }
+}
+
+const void* host_extension(const sluice_host*, const char* id) {
+  static constexpr sluice_host_stats kStats{SLUICE_HOST_STATS_LAYOUT, 0, stats_add};
+  return id && std::string_view(id) == SLUICE_HOST_STATS ? &kStats : nullptr;
+}
+
+}  // namespace
+
+HostState::HostState(ThreadPool& threads, std::string name) : pool(threads), who(std::move(name)) {
+  table.abi = SLUICE_ABI;
+  table.size = sizeof(sluice_host);
+  table.ctx = this;
+  table.fail = host_fail;
+  table.log = host_log;
+  table.alloc = host_alloc;
+  table.free = host_free;
+  table.parallel = host_parallel;
+  table.extension = host_extension;
+}
+
+std::string HostState::take_message() {
+  const std::lock_guard lock(mutex);
+  std::string text = std::exchange(message, {});
+  if (pending.host == this) {
+    text = std::exchange(pending.text, {});
+    pending.host = nullptr;
+  }
+  return text;
+}
+
+void throw_status(HostState& host, sluice_status status, std::string_view verb) {
+  std::string message = host.take_message();
+  if (message.empty()) {
+    switch (status) {
+      case SLUICE_INVALID:
+        message = "refused what it was given, without a reason";
+        break;
+      case SLUICE_UNSUPPORTED:
+        message = "does not support this, without a reason";
+        break;
+      case SLUICE_NO_MEMORY:
+        message = "not enough memory";
+        break;
+      case SLUICE_DEVICE:
+        message = "the device failed";
+        break;
+      case SLUICE_INTERNAL:
+        message = "it found a bug of its own";
+        break;
+      default:
+        message = fmt::format("returned the unknown status {}", status);
+    }
+  }
+  const bool user = status == SLUICE_INVALID || status == SLUICE_UNSUPPORTED;
+  throw Error(fmt::format("{}, {}: {}", host.who, verb, message), user ? kExitUsage : kExitFailed);
+}
+
+Instance::Instance() = default;
+Instance::Instance(const sluice_module& module, void* self, std::shared_ptr<HostState> host, void (*destroy)(void*))
+    : module_(&module), self_(self), host_(std::move(host)), destroy_(destroy) {}
+
+Instance::Instance(Instance&& other) noexcept
+    : module_(other.module_),
+      self_(std::exchange(other.self_, nullptr)),
+      host_(std::move(other.host_)),
+      destroy_(other.destroy_) {}
+
+Instance& Instance::operator=(Instance&& other) noexcept {
+  if (this == &other) return *this;
+  if (self_) destroy_(self_);
+  module_ = other.module_;
+  self_ = std::exchange(other.self_, nullptr);
+  host_ = std::move(other.host_);
+  destroy_ = other.destroy_;
+  return *this;
+}
+
+Instance::~Instance() {
+  if (self_) destroy_(self_);
+}
+
+const sluice_host* Instance::host() const { return &host_->table; }
+uint64_t Instance::plugin_bytes() const { return host_ ? host_->bytes.load() : 0; }
+
+std::vector<Counter> Instance::counters() const {
+  if (!host_) return {};
+  const std::lock_guard lock(host_->mutex);
+  return host_->counters;
+}
+
+void Instance::clear_counters() {
+  if (!host_) return;
+  const std::lock_guard lock(host_->mutex);
+  host_->counters.clear();
+}
+
+void Instance::fail(sluice_status status, std::string_view verb) const { throw_status(*host_, status, verb); }
+
+}  // namespace sluice

@@ -1,0 +1,34 @@
+// What one instance gets from the process: the sluice_host table and the state behind it (message of the last
+// failure, counted memory, counters). Instance (registry.h) owns it; plugins see only the C table.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/plugins/registry.h"
+
+namespace sluice {
+
+struct HostState {
+  HostState(ThreadPool& pool, std::string who);
+  HostState(const HostState&) = delete;
+
+  // The message given to fail() on this thread since the last take, else the last one given on another
+  // thread (by a job of host->parallel); empty if there was none.
+  std::string take_message();
+
+  sluice_host table{};
+  ThreadPool& pool;
+  const std::string who;  // "evictor h2o", opens log lines and errors
+  std::atomic<uint64_t> bytes{0};
+  std::mutex mutex;  // of what follows
+  std::vector<Counter> counters;
+  std::string message;
+};
+
+// An Error for a status that a module returned, worded for the user.
+[[noreturn]] void throw_status(HostState& host, sluice_status status, std::string_view verb);
+
+}  // namespace sluice
