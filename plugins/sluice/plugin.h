@@ -75,7 +75,7 @@ typedef struct sluice_host {
 typedef struct sluice_host_stats {
   uint32_t layout; /* SLUICE_HOST_STATS_LAYOUT */
   uint32_t reserved;
-  /* `name` is a string literal of the plugin. [any thread; once per encode() or select(), not per row] */
+  /* `name` is a string literal of the plugin. [any thread; once per call of a verb, not per row] */
   void (*add)(const sluice_host *host, const char *name, double numerator, double denominator);
 } sluice_host_stats;
 #define SLUICE_HOST_STATS_TEXT 0x6F4D06BAu

@@ -47,7 +47,7 @@ typedef struct sluice_span {
 /* ---- evictor ---------------------------------------------------------------------------------- */
 
 #define SLUICE_EVICTOR "sluice.evictor/1" /* draft */
-#define SLUICE_EVICTOR_TEXT 0x03FE5092u   /* hash of the structs' text, kept honest by tests/abi_test */
+#define SLUICE_EVICTOR_TEXT 0x9997DD24u   /* hash of the structs' text, kept honest by tests/abi_test */
 #define SLUICE_EVICTOR_LAYOUT                                                           \
   (SLUICE_EVICTOR_TEXT ^ SLUICE_FOLD4(sizeof(sluice_evictor), sizeof(sluice_lanes), \
                                       sizeof(sluice_signal), sizeof(sluice_geometry)))
@@ -59,7 +59,8 @@ typedef struct sluice_lanes {
   uint32_t capacity; /* slots per lane, ids 0 .. capacity - 1 */
   uint32_t budget;   /* C: the most tokens a step attends to, its own not counted */
   uint32_t interval; /* p: after a select() a lane holds budget - interval + 1 tokens */
-  uint32_t reserved; /* 0 */
+  uint32_t prompt;   /* 1: a state for a prompt, from the reset() or resize() that opens it to the resize() that
+                        ends it; what it observes is signal(prompt = 1). 0: a state for decoding */
 } sluice_lanes;
 
 /* What an evictor wants to know of attention: a number per slot, gathered since the last observe(). For
