@@ -1,0 +1,44 @@
+// Small text helpers for messages: suggestions, readable sizes, lists, and untrusted names made printable.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+// Edits (insert, delete, replace, swap neighbours) that turn one text into the other.
+uint32_t edit_distance(std::string_view a, std::string_view b);
+
+// ` (did you mean "recent"?)` if one of the candidates is near enough to be a misspelling, otherwise empty.
+std::string did_you_mean(std::string_view name, std::span<const std::string_view> candidates);
+// The same for any range of strings.
+template <class Range>
+std::string did_you_mean(std::string_view name, const Range& candidates) {
+  const std::vector<std::string_view> views(std::begin(candidates), std::end(candidates));
+  return did_you_mean(name, std::span<const std::string_view>(views));
+}
+
+// "17 bytes", "1.5 KiB", "93.8 MiB"
+std::string human_bytes(uint64_t bytes);
+
+// "a, b, c" of any range of strings.
+template <class Range>
+std::string join(const Range& items, std::string_view separator = ", ") {
+  std::string text;
+  bool first = true;
+  for (const auto& item : items) {
+    if (!first) text += separator;
+    text += item;
+    first = false;
+  }
+  return text;
+}
+
+bool valid_utf8(std::string_view text);
+// Text from a file, safe to print: control characters and invalid bytes as \xNN, shortened beyond `limit` bytes.
+std::string printable(std::string_view text, size_t limit = 80);
+
+}  // namespace sluice

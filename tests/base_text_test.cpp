@@ -1,0 +1,65 @@
+// Suggestions, readable sizes, and untrusted text made printable.
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "core/base/text.h"
+
+namespace sluice {
+namespace {
+
+TEST(Text, EditDistanceCountsSwapsOnce) {
+  EXPECT_EQ(edit_distance("", ""), 0u);
+  EXPECT_EQ(edit_distance("abc", ""), 3u);
+  EXPECT_EQ(edit_distance("recent", "recents"), 1u);
+  EXPECT_EQ(edit_distance("recent", "recnet"), 1u);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+}
+
+TEST(Text, DidYouMeanFindsTheNearest) {
+  const std::vector<std::string> names = {"h2o", "recent", "random", "sieve"};
+  EXPECT_EQ(did_you_mean("recents", names), " (did you mean \"recent\"?)");
+  EXPECT_EQ(did_you_mean("RANDOM", names), " (did you mean \"random\"?)");
+  EXPECT_EQ(did_you_mean("seive", names), " (did you mean \"sieve\"?)");
+  EXPECT_EQ(did_you_mean("h20", names), " (did you mean \"h2o\"?)");
+  EXPECT_EQ(did_you_mean("banana", names), "");
+  EXPECT_EQ(did_you_mean("x", std::array<std::string_view, 1>{"y"}), "");
+  EXPECT_EQ(did_you_mean("", names), "");
+  EXPECT_EQ(did_you_mean("recent", std::vector<std::string>{}), "");
+}
+
+TEST(Text, HumanBytes) {
+  EXPECT_EQ(human_bytes(0), "0 bytes");
+  EXPECT_EQ(human_bytes(1), "1 byte");
+  EXPECT_EQ(human_bytes(1023), "1023 bytes");
+  EXPECT_EQ(human_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(human_bytes(98362432), "93.8 MiB");
+  EXPECT_EQ(human_bytes((uint64_t(1) << 30) - 1), "1.0 GiB");
+  EXPECT_EQ(human_bytes(UINT64_MAX), "16.0 EiB");
+}
+
+TEST(Text, Join) {
+  EXPECT_EQ(join(std::vector<std::string>{"a", "b", "c"}), "a, b, c");
+  EXPECT_EQ(join(std::array<std::string_view, 2>{"a", "b"}, " | "), "a | b");
+  EXPECT_EQ(join(std::vector<std::string>{}), "");
+}
+
+TEST(Text, Utf8IsCheckedAsTheStandardSays) {
+  for (const std::string_view good : {"", "plain", "caf\xC3\xA9", "\xE2\x96\x81", "\xED\x9F\xBF", "\xEE\x80\x80",
+                                      "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"})
+    EXPECT_TRUE(valid_utf8(good)) << printable(good);
+  EXPECT_TRUE(valid_utf8(std::string_view("\0", 1)));
+  for (const std::string_view bad :
+       {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xE2\x96", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "a\xC3(", "\xF0\x90\x80"})
+    EXPECT_FALSE(valid_utf8(bad)) << printable(bad);
+}
+
+TEST(Text, PrintableEscapesAndShortens) {
+  EXPECT_EQ(printable("a\n\x7F\xFF\xC3\xA9"), "a\\x0A\\x7F\\xFF\xC3\xA9");
+  EXPECT_EQ(printable(std::string(100, 'x'), 5), "xxxxx...");
+  EXPECT_EQ(printable("xxxxx", 5), "xxxxx");
+}
+
+}  // namespace
+}  // namespace sluice
