@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/plugins/host.h"
 #include "core/plugins/interfaces.h"
 #include "core/plugins/library.h"
@@ -164,8 +165,8 @@ const sluice_module& Registry::find(std::string_view interface_id, std::string_v
     throw Error(fmt::format("{}there is no {} \"{}\": no {} was found at all (see `sluice plugin list`)", message, noun,
                             name, noun));
   }
-  throw Error(fmt::format("{}there is no {} \"{}\"; there {} {}", message, noun, name, names.size() == 1 ? "is" : "are",
-                          fmt::join(names, ", ")));
+  throw Error(fmt::format("{}there is no {} \"{}\"{}; there {} {}", message, noun, name, did_you_mean(name, names),
+                          names.size() == 1 ? "is" : "are", fmt::join(names, ", ")));
 }
 
 Instance Registry::create_policy(const sluice_module& module, const sluice_geometry& geometry,

@@ -1,0 +1,11 @@
+// The commands' entry points, for the table in sluice.cpp.
+#pragma once
+
+#include <span>
+#include <string>
+
+namespace sluice {
+
+int run_plugin(std::span<const std::string> args);
+
+}  // namespace sluice

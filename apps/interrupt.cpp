@@ -1,0 +1,27 @@
+#include "apps/interrupt.h"
+
+#include <csignal>
+
+namespace sluice {
+namespace {
+
+std::atomic<bool> flag{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may set it");
+
+void on_signal(int) { flag.store(true, std::memory_order_relaxed); }
+
+}  // namespace
+
+void watch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART | int(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool interrupted() { return flag.load(std::memory_order_relaxed); }
+const std::atomic<bool>& interrupt_flag() { return flag; }
+
+}  // namespace sluice

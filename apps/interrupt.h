@@ -1,0 +1,13 @@
+// Ctrl-C and SIGTERM as a flag that long commands look at between steps, so that they end cleanly. A second
+// Ctrl-C ends the process at once.
+#pragma once
+
+#include <atomic>
+
+namespace sluice {
+
+void watch_interrupts();  // once, in main(); also makes a closed pipe an error instead of a death
+bool interrupted();
+const std::atomic<bool>& interrupt_flag();  // for libraries that take a flag
+
+}  // namespace sluice

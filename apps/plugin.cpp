@@ -1,0 +1,124 @@
+// `sluice plugin`: what plugins there are, why some are not usable, and what a module takes and can do.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/options.h"
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/plugins/describe.h"
+#include "core/plugins/registry.h"
+
+namespace sluice {
+namespace {
+
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+struct Plugins {
+  explicit Plugins(const Words& words) : registry(Registry::search_path(folders(words)), pool) {}
+  static std::vector<std::filesystem::path> folders(const Words& words) {
+    std::vector<std::filesystem::path> list;
+    for (const std::string& folder : words.list("path")) list.emplace_back(folder);
+    return list;
+  }
+  ThreadPool pool{1};
+  Registry registry;
+};
+
+int list(const Words& words) {
+  const Plugins plugins(words);
+  std::vector<Module> modules = plugins.registry.modules();
+  std::stable_sort(modules.begin(), modules.end(), [](const Module& a, const Module& b) {
+    return std::tuple(!a.module, a.interface_id, a.name) < std::tuple(!b.module, b.interface_id, b.name);
+  });
+  if (output_format(words, "md|json") == "json") {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const Module& module : modules) {
+      nlohmann::ordered_json row = {{"name", module.name},
+                                    {"interface", module.interface_id},
+                                    {"available", module.module != nullptr},
+                                    {"library", module.library.string()}};
+      if (module.module) {
+        row["version"] = module.module->version;
+        row["summary"] = module.module->summary;
+      } else {
+        row["reason"] = module.reason;
+      }
+      rows.push_back(std::move(row));
+    }
+    print(rows.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    return kExitOk;
+  }
+  if (modules.empty()) {
+    const auto folders = Registry::search_path(Plugins::folders(words));
+    std::string text = "No plugins in\n";
+    for (const auto& folder : folders) text += "  " + folder.string() + "\n";
+    throw Error(text + "Set SLUICE_PLUGIN_PATH or [plugins] path to where *.sluice.so files are.", kExitFailed);
+  }
+  size_t width = 0;
+  for (const Module& module : modules) width = std::max(width, module.name.size());
+  std::string text, unavailable;
+  for (const Module& module : modules) {
+    if (module.module) {
+      text += fmt::format("{:<{}}  {:<18}  {}\n", module.name, width, module.interface_id, module.module->summary);
+    } else {
+      unavailable += fmt::format("{:<{}}  {}: {}\n", module.name, width, module.library.string(), module.reason);
+    }
+  }
+  if (!unavailable.empty()) text += (text.empty() ? "" : "\n") + ("unavailable:\n" + unavailable);
+  print(text);
+  return kExitOk;
+}
+
+int describe(const Words& words) {
+  const std::string& name = words.positional[1];
+  const Plugins plugins(words);
+  std::string text;
+  std::vector<std::string> names;
+  for (const Module& module : plugins.registry.modules()) {
+    if (!module.module) continue;
+    names.push_back(module.name);
+    if (module.name != name) continue;
+    if (!text.empty()) text += "\n";
+    text += words.has("markdown") ? describe_markdown(*module.module) : describe_text(module);
+  }
+  if (text.empty()) {
+    for (const Module& module : plugins.registry.modules()) {
+      if (!module.module && module.name == name) {
+        throw Error(fmt::format("\"{}\" is unavailable: {} {}", name, module.library.string(), module.reason));
+      }
+    }
+    std::sort(names.begin(), names.end());
+    throw Error(
+        fmt::format("no plugin provides \"{}\"{}; there are: {}", name, did_you_mean(name, names), join(names)));
+  }
+  print(text);
+  return kExitOk;
+}
+
+}  // namespace
+
+int run_plugin(std::span<const std::string> args) {
+  po::options_description options = output_options();
+  options.add_options()("markdown", "describe: as Markdown")(
+      "path", po::value<std::vector<std::string>>()->composing()->value_name("FOLDER"),
+      "look here first; may be repeated");
+  const auto words =
+      parse_words("plugin", args, options, {.names = {"list or describe", "a module's name"}, .least = 1});
+  if (!words) return kExitOk;
+  const std::string& verb = words->positional[0];
+  const bool named = words->positional.size() == 2;
+  if (verb == "list" && !named) return list(*words);
+  if (verb == "describe" && named) return describe(*words);
+  if (verb == "describe") throw Error("sluice plugin describe needs a module's name (see `sluice plugin list`)");
+  const std::vector<std::string> verbs = {"list", "describe"};
+  throw Error(fmt::format("sluice plugin does not know \"{}\"{}", named ? words->positional[1] : verb,
+                          did_you_mean(verb, verbs)));
+}
+
+}  // namespace sluice

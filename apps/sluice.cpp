@@ -1,0 +1,106 @@
+// The program: finds the command, runs it, turns errors into messages and exit codes. What commands do is in the
+// files beside this one.
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <new>
+#include <system_error>
+#include <vector>
+
+#include "apps/command.h"
+#include "apps/commands.h"
+#include "apps/interrupt.h"
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "sluice/plugin.h"
+
+namespace sluice {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"plugin", "list plugins and describe what they provide", R"(list | describe NAME [--markdown]
+
+Examples:
+  sluice plugin list
+  sluice plugin describe h2o)",
+     run_plugin},
+};
+
+void print(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }
+
+std::string overview() {
+  std::string text =
+      "Sluice runs Llama-family models whose KV cache is governed by plugins.\n\nUsage: sluice COMMAND ...\n\n";
+  for (const Command& command : commands()) text += fmt::format("  {:<10} {}\n", command.name, command.summary);
+  return text + "\n`sluice help COMMAND` explains a command. `sluice --version` prints the version.\n";
+}
+
+const Command& require_command(const std::string& name) {
+  if (const Command* command = find_command(name)) return *command;
+  std::vector<std::string> names;
+  for (const Command& command : commands()) names.push_back(command.name);
+  throw Error(fmt::format("there is no command \"{}\"{}; commands: {}", name, did_you_mean(name, names),
+                          fmt::join(names, ", ")));
+}
+
+int dispatch(const std::vector<std::string>& words) {
+  if (words.empty()) {
+    print(stderr, overview());
+    return kExitUsage;
+  }
+  if (words[0] == "--version" || words[0] == "version") {
+    print(stdout, fmt::format("sluice {}\n", SLUICE_VERSION));
+    return kExitOk;
+  }
+  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    if (words.size() < 2) {
+      print(stdout, overview());
+      return kExitOk;
+    }
+    const std::vector<std::string> help = {"--help"};
+    return require_command(words[1]).run(help);
+  }
+  return require_command(words[0]).run(std::span(words).subspan(1));
+}
+
+// What was printed may still be in a buffer; a full disk must not look like success. A reader that had enough
+// and closed the pipe is no failure.
+int flush_output(int code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
+  if (errno == EPIPE || errno == 0) return code;
+  print(stderr, fmt::format("sluice: cannot write to stdout: {}\n", std::generic_category().message(errno)));
+  return code == kExitOk ? int(kExitFailed) : code;
+}
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+const Command* find_command(std::string_view name) {
+  for (const Command& command : kCommands) {
+    if (command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  using namespace sluice;
+  watch_interrupts();
+  int code = kExitFailed;
+  try {
+    code = dispatch(std::vector<std::string>(argv + (argc > 0), argv + argc));
+  } catch (const Error& error) {
+    code = error.code();
+    std::fflush(stdout);
+    print(stderr, fmt::format("sluice: {}\n", error.what()));
+  } catch (const std::bad_alloc&) {
+    print(stderr, "sluice: not enough memory for this model, context or batch\n");
+  } catch (const std::exception& error) {
+    print(stderr, fmt::format("sluice: failed unexpectedly: {}\n", error.what()));
+  }
+  return flush_output(code);
+}

@@ -1,0 +1,156 @@
+// See describe.h. Reads the published structs only; calls nothing but a module's extension().
+#include "core/plugins/describe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "core/base/text.h"
+#include "core/plugins/interfaces.h"
+
+namespace sluice {
+namespace {
+
+std::string number(double value) {
+  std::string text = fmt::format("{}", value);
+  return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+}
+
+std::string integer_range(int64_t low, int64_t high) {
+  const bool open_low = low == std::numeric_limits<int64_t>::min(),
+             open_high = high == std::numeric_limits<int64_t>::max();
+  if (open_low && open_high) return "";
+  if (open_low) return fmt::format(", at most {}", high);
+  if (open_high || high == UINT32_MAX || high == INT32_MAX) return fmt::format(", at least {}", low);
+  return fmt::format(", {} to {}", low, high);
+}
+
+std::string float_range(double low, double high) {
+  const bool open_low = low <= -std::numeric_limits<double>::max(),
+             open_high = high >= std::numeric_limits<double>::max();
+  if (open_low && open_high) return "";
+  if (open_low) return fmt::format(", at most {}", number(high));
+  if (open_high) return fmt::format(", at least {}", number(low));
+  return fmt::format(", {} to {}", number(low), number(high));
+}
+
+std::span<const sluice_param> params(const sluice_module& module) { return {module.params, module.param_count}; }
+
+// A cell of a Markdown table.
+std::string cell(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+}  // namespace
+
+std::vector<std::string> choices_of(const sluice_param& param) {
+  std::vector<std::string> choices;
+  std::istringstream stream(param.choices ? param.choices : "");
+  for (std::string choice; std::getline(stream, choice, '|');) choices.push_back(choice);
+  return choices;
+}
+
+std::string describe_tokens(int64_t amount) {
+  if (amount >= 0) return fmt::format("{}", amount);
+  const int64_t whole = -amount / 100, hundredths = -amount % 100;
+  if (hundredths == 0) return fmt::format("{}%", whole);
+  return hundredths % 10 ? fmt::format("{}.{:02}%", whole, hundredths) : fmt::format("{}.{}%", whole, hundredths / 10);
+}
+
+std::string describe_type(const sluice_param& param) {
+  switch (param.type) {
+    case SLUICE_INT:
+      return "integer" + integer_range(param.min.i, param.max.i);
+    case SLUICE_FLOAT:
+      return "number" + float_range(param.min.f, param.max.f);
+    case SLUICE_BOOL:
+      return "true or false";
+    case SLUICE_STRING:
+      return "text";
+    case SLUICE_CHOICE:
+      return "one of " + join(choices_of(param));
+    default:
+      return "tokens" + integer_range(param.min.i, param.max.i) + ", or a share such as \"50%\"";
+  }
+}
+
+std::string describe_default(const sluice_param& param) {
+  if (param.required) return "required";
+  switch (param.type) {
+    case SLUICE_INT:
+      return fmt::format("{}", param.initial.i);
+    case SLUICE_FLOAT:
+      return number(param.initial.f);
+    case SLUICE_BOOL:
+      return param.initial.i ? "true" : "false";
+    case SLUICE_STRING:
+      return fmt::format("\"{}\"", param.initial.s);
+    case SLUICE_CHOICE: {
+      const std::string choice = choices_of(param)[size_t(param.initial.i)];
+      const bool numeric = std::all_of(choice.begin(), choice.end(), [](char c) { return c >= '0' && c <= '9'; });
+      return numeric ? choice : fmt::format("\"{}\"", choice);
+    }
+    default:
+      return param.initial.i < 0 ? fmt::format("\"{}\"", describe_tokens(param.initial.i))
+                                 : describe_tokens(param.initial.i);
+  }
+}
+
+std::string describe_capabilities(const sluice_module& module) {
+  const auto yes = [](bool there) { return there ? "yes" : "no"; };
+  const auto extension = [&](const char* id) { return module.extension && module.extension(id); };
+  const std::string_view id = module.interface_id;
+  if (id == SLUICE_CODEC) {
+    const auto& codec = *static_cast<const sluice_codec*>(module.table);
+    return fmt::format("retain: {}, dot/accumulate: {}, CUDA: {}", yes(codec.retain), yes(codec.dot),
+                       yes(extension(SLUICE_CODEC_CUDA)));
+  }
+  if (id == SLUICE_BACKEND) return fmt::format("replay: {}", yes(extension(SLUICE_BACKEND_REPLAY)));
+  return "";
+}
+
+std::string describe_text(const Module& entry) {
+  const sluice_module& module = *entry.module;
+  std::string text = fmt::format("{} ({} {})\n{}\n", module.name, module.interface_id, module.version, module.summary);
+  if (module.reference) text += fmt::format("reference: {}\n", module.reference);
+  if (!entry.library.empty()) text += fmt::format("library: {}\n", entry.library.string());
+  if (const std::string can = describe_capabilities(module); !can.empty()) text += fmt::format("{}\n", can);
+  if (module.param_count == 0) return text + "\nno parameters\n";
+  text += "\nparameters:\n";
+  size_t names = 0, types = 0;
+  for (const sluice_param& param : params(module)) {
+    names = std::max(names, std::string_view(param.name).size() + describe_default(param).size() + 3);
+    types = std::max(types, describe_type(param).size());
+  }
+  for (const sluice_param& param : params(module)) {
+    text += fmt::format("  {:<{}}  {:<{}}  {}\n", fmt::format("{} = {}", param.name, describe_default(param)), names,
+                        describe_type(param), types, param.doc);
+  }
+  return text;
+}
+
+std::string describe_markdown(const sluice_module& module) {
+  std::string text =
+      fmt::format("### {} `{}`\n\n{}.\n", interface_noun(module.interface_id), module.name, module.summary);
+  if (text.ends_with("..\n")) text.erase(text.size() - 2, 1);
+  if (module.reference) text += fmt::format("\nReference: {}\n", module.reference);
+  if (const std::string can = describe_capabilities(module); !can.empty())
+    text += fmt::format("\nCapabilities: {}\n", can);
+  if (module.param_count == 0) return text + "\nNo parameters.\n";
+  text += "\n| parameter | default | type | meaning |\n|---|---|---|---|\n";
+  for (const sluice_param& param : params(module)) {
+    text += fmt::format("| `{}` | `{}` | {} | {} |\n", param.name, describe_default(param), cell(describe_type(param)),
+                        cell(param.doc));
+  }
+  return text;
+}
+
+}  // namespace sluice

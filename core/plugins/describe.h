@@ -1,0 +1,26 @@
+// A module in words: its parameters, where it comes from, what it can do. For `sluice plugin describe`, the
+// policies' README and the configuration reference.
+#pragma once
+
+#include <string>
+
+#include "core/plugins/registry.h"
+
+namespace sluice {
+
+// "tokens or share", "one of 2, 3, 4, 8", "integer 0 to 64"
+std::string describe_type(const sluice_param& param);
+// The default as TOML writes it ("\"50%\"", "0.02", "true"); "required" if there is none.
+std::string describe_default(const sluice_param& param);
+// "retain: yes, dot/accumulate: yes, CUDA: no"; empty for interfaces without options.
+std::string describe_capabilities(const sluice_module& module);
+
+// A value given as SLUICE_TOKENS: "50%", "128".
+std::string describe_tokens(int64_t amount);
+// The choices of a SLUICE_CHOICE in order.
+std::vector<std::string> choices_of(const sluice_param& param);
+
+std::string describe_text(const Module& module);
+std::string describe_markdown(const sluice_module& module);
+
+}  // namespace sluice
