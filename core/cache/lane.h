@@ -1,0 +1,118 @@
+// The parts of a sequence's cache in one layer: where each side keeps its rows, dense or coded, and which
+// slots are taken. Data and the few moves that need no policy; when to make them is sequence_cache.cpp.
+#pragma once
+
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "core/cache/arena.h"
+
+namespace sluice {
+
+inline constexpr uint32_t kSegmentRows = 256;  // rows of a full segment
+
+// An arena and whose bytes it counts: what everything that allocates is given.
+struct Memory {
+  Arena* arena;
+  ArenaOwner* owner;
+  Piece allocate(uint64_t bytes) const { return arena->allocate(bytes, *owner); }
+  void release(Piece& piece) const { arena->release(piece, *owner); }
+  void shrink(Piece& piece, uint64_t bytes) const { arena->shrink(piece, bytes, *owner); }
+};
+
+// A growing array of plain values in the arena. Its owner releases it.
+template <class T>
+struct Table {
+  Piece piece;
+  uint32_t count = 0;
+
+  T* data() const { return reinterpret_cast<T*>(piece.data); }
+  T& operator[](uint32_t i) const { return data()[i]; }
+  T* begin() const { return data(); }
+  T* end() const { return data() + count; }
+  uint32_t capacity() const { return uint32_t(piece.bytes / sizeof(T)); }
+  void reserve(uint32_t n, const Memory& memory) {
+    if (n <= capacity()) return;
+    Piece larger = memory.allocate(uint64_t(n) * sizeof(T));
+    if (count) std::memcpy(larger.data, piece.data, count * sizeof(T));
+    memory.release(piece);
+    piece = larger;
+  }
+  void push(const T& value, const Memory& memory) {
+    if (count == capacity()) reserve(count ? count * 2 : uint32_t(128 / sizeof(T)) + 1, memory);
+    data()[count++] = value;
+  }
+  void release(const Memory& memory) {
+    memory.release(piece);
+    count = 0;
+  }
+};
+
+// Temporary memory from the arena, for one call.
+template <class T>
+class Scratch {
+ public:
+  Scratch(const Memory& memory, uint64_t n) : memory_(memory), piece_(memory.allocate(n * sizeof(T))) {}
+  ~Scratch() { memory_.release(piece_); }
+  Scratch(const Scratch&) = delete;
+  T* data() { return reinterpret_cast<T*>(piece_.data); }
+  T& operator[](uint64_t i) { return data()[i]; }
+
+ private:
+  Memory memory_;
+  Piece piece_;
+};
+
+// Dense F16 rows [rows][head_dim]. A shared segment belongs to a snapshot and is read only.
+struct Segment {
+  Piece piece;
+  uint32_t rows = 0;  // it has room for
+  bool shared = false;
+};
+
+// A coded block beside its span: what the span does not tell.
+struct CodedBlock {
+  Piece piece;          // the codec's bytes
+  Piece map;            // uint16_t slots[rows], empty for a run
+  uint64_t bytes = 0;   // of the piece that the codec uses
+  uint64_t seed = 0;
+  uint32_t prompt = 0;
+};
+
+// One side of one lane. Without a codec dense row r holds slot r. With one the dense rows are the side list
+// (rescued rows, never coded again), then the tail, oldest first; their slots are `slots`, or the run from
+// `first_slot` where nothing is ever evicted.
+struct Side {
+  Table<Segment> segments;
+  uint32_t rows = 0;     // dense rows in use; without a codec: rows up to the highest slot ever used
+  uint32_t rescued = 0;  // the first so many dense rows are the side list
+  uint32_t first_slot = 0;
+  Table<uint16_t> slots;      // [rows] of an evicting coded side
+  Table<sluice_span> spans;   // [blocks], as codecs read them
+  Table<CodedBlock> blocks;   // [blocks]
+
+  uint16_t* row(uint32_t r, uint32_t head_dim) const {
+    return reinterpret_cast<uint16_t*>(segments[r / kSegmentRows].piece.data) + uint64_t(r % kSegmentRows) * head_dim;
+  }
+};
+
+// Room for `rows` dense rows: full segments and a last one of 16, 32, 64, 96 ... 256 rows. New room is zeroed;
+// what was shared is copied where it has to grow.
+void grow_rows(Side& side, uint32_t rows, uint32_t head_dim, const Memory& memory);
+// Gives back the room beyond `rows` dense rows. Rows stay where they are.
+void trim_rows(Side& side, uint32_t rows, uint32_t head_dim, const Memory& memory);
+void release_rows(Side& side, const Memory& memory);
+void release_block(CodedBlock& block, const Memory& memory);
+// Removes the blocks without rows, order kept.
+void drop_empty_blocks(Side& side);
+// Copies private rows into place of shared ones, so that they may be moved.
+void unshare_rows(Side& side, uint32_t head_dim, const Memory& memory);
+
+// Which slots of an evictor's lane are free, and how many sides still hold a row of each.
+struct SlotPool {
+  Table<uint16_t> free;     // a stack, the next to use on top
+  Table<uint8_t> holders;   // [capacity], kept where a codec may hold rows of dead tokens
+};
+
+}  // namespace sluice

@@ -1,0 +1,73 @@
+// One layer of a sequence's cache: its lanes, slot tables and evictor state, and the moves that keep them in
+// step (drop dead rows, compact and rescue blocks, encode the tail, renumber slots). When a move is due is
+// decided in sequence_cache.cpp.
+#pragma once
+
+#include "core/cache/lane.h"
+#include "core/cache/policy.h"
+#include "core/cache/sequence_cache.h"
+
+namespace sluice {
+
+struct LayerCache {
+  uint32_t index = 0;
+  const Policy* policy = nullptr;
+  Memory memory{};   // of the sequence
+  Memory scratch{};  // for the length of a call
+
+  uint32_t capacity = 0;  // slots per lane where tokens are evicted; 0 while there are no tables
+  Piece tables;           // slot_pos [kv_heads][capacity], then signal [kv_heads][capacity] if one is wanted
+  Piece state;            // of the evictor, then a guard line
+  sluice_lanes lanes{};
+  uint32_t live = 0;      // tokens per lane
+  Table<Side> sides;      // [kv_heads][2]
+  Table<SlotPool> pools;  // [evictor lanes]
+  Table<uint32_t> pending_slots;      // [row][evictor lane]: tokens the evictor has not been told of
+  Table<uint32_t> pending_positions;  // [row]
+  CacheCounters counters;
+
+  const LayerPolicy& rules() const { return policy->layers[index]; }
+  uint32_t head_dim() const { return policy->geometry.head_dim; }
+  uint32_t kv_heads() const { return policy->geometry.kv_heads; }
+  bool evicting() const { return rules().evictor != nullptr; }
+  bool wants_signal() const {
+    return evicting() && (rules().signal[0].kind != SLUICE_NO_SIGNAL || rules().signal[1].kind != SLUICE_NO_SIGNAL);
+  }
+  Side& side(uint32_t head, uint32_t which) const { return sides[head * 2 + which]; }
+  uint32_t lane_of(uint32_t head) const { return policy->layer_granularity ? 0 : head; }
+  uint32_t* slot_pos(uint32_t head) const { return reinterpret_cast<uint32_t*>(tables.data) + uint64_t(head) * capacity; }
+  float* signal(uint32_t head) const {
+    return wants_signal() ? reinterpret_cast<float*>(slot_pos(kv_heads())) + uint64_t(head) * capacity : nullptr;
+  }
+  sluice_block block(uint32_t head, uint32_t which, uint32_t i) const {
+    const Side& s = side(head, which);
+    return {index, head, which, s.spans[i].rows, s.blocks[i].seed, s.blocks[i].prompt, 0};
+  }
+};
+
+// Fresh tables, pools and evictor state of `capacity` slots for a layer that holds nothing yet.
+void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget);
+void release_layer(LayerCache& layer);
+
+// Takes the next free slot of an evictor's lane. There is one: settle() sees to it.
+uint32_t take_slot(LayerCache& layer, uint32_t lane);
+// A side no longer holds a row of this dead token; the slot is free when none does.
+void let_go(LayerCache& layer, uint32_t head, uint32_t slot);
+
+// Removes dead tokens' rows from a coded side's dense rows.
+void drop_dead_rows(LayerCache& layer, uint32_t head, uint32_t side);
+// Drops blocks without live rows; retains live rows of blocks whose live share is below `share`; moves rows
+// that would take more coded than dense to the side list.
+void compact_blocks(LayerCache& layer, uint32_t head, uint32_t side, double share);
+// Codes the oldest tail rows while block_rows and residual have gathered: a block at a time when decoding, as
+// few blocks as max_rows allows for a prompt.
+void encode_tail(LayerCache& layer, uint32_t head, uint32_t side, bool prompt);
+// Gives all tokens new slots, 0 .. in order of position, in tables of `capacity` slots. Throws nothing if they fit.
+void renumber(LayerCache& layer, uint32_t capacity);
+
+// Bytes of the layer by kind.
+void account_layer(const LayerCache& layer, Ledger& ledger);
+// A copy of everything but shared segments, in `memory`.
+void copy_layer(const LayerCache& from, LayerCache& to);
+
+}  // namespace sluice

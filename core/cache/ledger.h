@@ -1,0 +1,31 @@
+// Bytes of a cache by what they hold. The kinds add up to the live pieces of the arena, to the byte.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <numeric>
+#include <string_view>
+
+namespace sluice {
+
+enum class Kind : uint32_t {
+  kCodes, kScales, kLowRank, kOutlierValues, kOutlierIndices, kRowPointers, kPadding, kTail, kSideList,
+  kPositions, kIndex, kSignal, kEvictorState, kSnapshot, kPlugin, kSlack
+};
+inline constexpr uint32_t kKinds = 16;
+inline constexpr std::array<std::string_view, kKinds> kKindNames = {
+    "codes",     "scales",    "low_rank", "outlier_values", "outlier_indices", "row_pointers", "padding", "tail",
+    "side_list", "positions", "index",    "signal",         "evictor_state",   "snapshot",     "plugin",  "slack"};
+
+struct Ledger {
+  std::array<uint64_t, kKinds> bytes{};
+
+  uint64_t& operator[](Kind kind) { return bytes[uint32_t(kind)]; }
+  uint64_t operator[](Kind kind) const { return bytes[uint32_t(kind)]; }
+  uint64_t total() const { return std::accumulate(bytes.begin(), bytes.end(), uint64_t(0)); }
+  void add(const Ledger& other) {
+    for (uint32_t i = 0; i < kKinds; i++) bytes[i] += other.bytes[i];
+  }
+};
+
+}  // namespace sluice

@@ -1,0 +1,44 @@
+// What governs a sequence's cache: for every layer an evictor, a codec per side, or neither, with what they
+// asked for, and when they act. Built from a Config by core/run; immutable, shared by sequences.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/plugins/registry.h"
+
+namespace sluice {
+
+struct LayerPolicy {
+  const Instance* evictor = nullptr;
+  const Instance* codec[2] = {nullptr, nullptr};  // by side; NULL: F16 rows
+  sluice_codec_plan plan[2] = {};                 // zero where there is no codec
+  sluice_signal signal[2] = {};                   // what the evictor wants of decoded tokens [0], of a prompt [1]
+
+  bool coded() const { return codec[SLUICE_KEY] || codec[SLUICE_VALUE]; }
+};
+
+struct Policy {
+  std::string name;
+  sluice_geometry geometry{};
+  std::vector<Instance> instances;  // what the layers point to
+  std::vector<LayerPolicy> layers;  // [geometry.layers]
+  uint32_t interval = 16;
+  uint32_t chunk = 0;  // rows of a chunk while a prompt is fed in chunks, 0: whole prompts
+  bool layer_granularity = false;
+  double compact = 0.75;
+
+  const sluice_evictor& evictor(uint32_t layer) const { return layers[layer].evictor->table<sluice_evictor>(); }
+  const sluice_codec& codec(uint32_t layer, uint32_t side) const {
+    return layers[layer].codec[side]->table<sluice_codec>();
+  }
+  uint32_t evictor_lanes() const { return layer_granularity ? 1 : geometry.kv_heads; }
+  uint64_t plugin_bytes() const {
+    uint64_t bytes = 0;
+    for (const Instance& i : instances) bytes += i.plugin_bytes();
+    return bytes;
+  }
+};
+
+}  // namespace sluice

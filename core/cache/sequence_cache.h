@@ -1,0 +1,105 @@
+// The cache of one sequence under one policy: every layer's lanes, the evictor's state, and the moves between
+// steps: mask victims, compact thin blocks, rescue what no longer pays, encode the oldest tail rows. It never
+// computes attention; core/run asks it for places and tables and calls it back when a layer's rows are in.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/cache/lane.h"
+#include "core/cache/ledger.h"
+#include "core/cache/policy.h"
+
+namespace sluice {
+
+struct LayerCache;
+
+struct CacheCounters {
+  uint64_t evicted = 0, coded = 0, rescued = 0, retained = 0;  // rows, rows, rows, blocks; summed over lanes and sides
+};
+
+class SequenceCache {
+ public:
+  // `identity` is a device table with identity[s] == s for max_tokens entries, shared by all caches. `budget`:
+  // tokens, 0 without eviction. `max_tokens`: this sequence will hold at most. Throws what an evictor says
+  // against the budget. All referenced objects outlive the cache.
+  SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget, uint32_t max_tokens);
+  // A copy that goes on as the original would, bit for bit (a fork). Shares nothing but snapshots' segments.
+  SequenceCache(const SequenceCache& other);
+  SequenceCache& operator=(const SequenceCache&) = delete;
+  ~SequenceCache();
+
+  const Policy& policy() const { return *policy_; }
+  uint32_t seen() const { return seen_; }
+  uint32_t budget() const { return budget_; }
+  uint32_t max_tokens() const { return max_tokens_; }
+
+  // ---- a step: begin(n), then for every layer place() and tables; then end_layer() of all layers, then end()
+  // The next n tokens are on their way. With `prefix` (this cache empty, a prompt to come) they follow all tokens
+  // of that cache, whose dense rows open_prompt() takes over by reference; it has no policy, outlives this cache
+  // and stays as it is.
+  void begin(uint32_t n, const SequenceCache* prefix = nullptr);
+  // Takes slots and dense rows for them in `layer`: places[i * kv_heads + h] for token i. [layers in parallel]
+  void place(uint32_t layer, sluice_store* places);
+  // After attention: the policy acts on this layer. Call for every layer after the step. [layers in parallel]
+  void end_layer(uint32_t layer);
+  // The same after a whole prompt went through this layer alone; blocks are coded as a prompt's.
+  void end_prompt_layer(uint32_t layer);
+  void end();  // seen() grows by n (and by the prefix)
+
+  // Makes room in `layer` for a prompt's n rows before place(): wide slot tables and evictor state, which
+  // end_prompt_layer() narrows again. [layers in parallel]
+  void open_prompt(uint32_t layer);
+
+  // ---- what attention needs of a layer
+  bool coded(uint32_t layer) const { return policy_->layers[layer].coded(); }
+  bool evicting(uint32_t layer) const { return policy_->layers[layer].evictor != nullptr; }
+  uint32_t* slot_pos(uint32_t layer) const;  // table base: lane h's slots start at h * slot_stride(layer)
+  float* signal(uint32_t layer) const;       // same shape, NULL if the evictor wants none
+  uint32_t slot_stride(uint32_t layer) const;
+  // Ids below this may hold a token.
+  uint32_t slots(uint32_t layer) const;
+  uint32_t dense_spans(uint32_t layer, uint32_t head, uint32_t side, sluice_span* out) const;  // out NULL: the count
+  std::span<const sluice_span> coded_spans(uint32_t layer, uint32_t head, uint32_t side) const;
+  uint32_t max_block_rows(uint32_t layer, uint32_t side) const;  // of any block there
+  // Header of the block that coded_spans()[index] shows.
+  sluice_block block(uint32_t layer, uint32_t head, uint32_t side, uint32_t index) const;
+
+  // ---- what reports need
+  Ledger ledger() const;                  // adds up to owner().live plus plugin bytes, to the byte
+  const ArenaOwner& owner() const { return *owner_; }
+  double tokens_kept() const;             // live rows, mean over lanes
+  double rows_not_dense() const;          // tokens coded or evicted, mean over lanes and sides
+  CacheCounters counters() const;
+  // Positions of the live tokens of a lane, ascending. For tests and reports.
+  std::vector<uint32_t> live_positions(uint32_t layer, uint32_t head) const;
+  // Positions in the order they were evicted; kept only after record_victims(). [lane][...]
+  void record_victims(uint32_t layer) { recorded_layer_ = int32_t(layer); }
+  const std::vector<std::vector<uint32_t>>& recorded_victims() const { return recorded_; }
+
+ private:
+  LayerCache& layer_at(uint32_t layer) const;
+  uint32_t first_new() const { return seen_ + (prefix_ ? prefix_->seen() : 0); }
+  uint32_t narrow_capacity(const LayerCache& layer) const;
+  void reset_layer(LayerCache& layer, uint32_t capacity) const;
+  void adopt(LayerCache& layer) const;
+  void observe(LayerCache& layer, uint32_t prompt) const;
+  void evict(LayerCache& layer, uint32_t n);
+  void settle(LayerCache& layer, uint32_t prompt);
+
+  const Policy* policy_;
+  Arena* arena_;
+  uint32_t* identity_;
+  uint32_t budget_, max_tokens_;
+  uint32_t seen_ = 0, coming_ = 0;
+  const SequenceCache* prefix_ = nullptr;
+  std::unique_ptr<ArenaOwner> owner_ = std::make_unique<ArenaOwner>();
+  std::unique_ptr<ArenaOwner> scratch_ = std::make_unique<ArenaOwner>();
+  std::unique_ptr<LayerCache[]> layers_;
+  int32_t recorded_layer_ = -1;
+  std::vector<std::vector<uint32_t>> recorded_;
+};
+
+}  // namespace sluice
