@@ -25,7 +25,23 @@ struct Vocabulary {
   std::vector<int32_t> end_of_generation;  // ids that end an answer; loaders add eos, eot, eom
   bool add_bos = false, add_eos = false;
   bool add_space_prefix = true;
+  // Where add_space_prefix puts its space. kSentencePiece and GGUF mean the first; Hugging Face's "Metaspace"
+  // leaves text alone that starts with a space, and may do so only at the very start of the text.
+  enum class SpacePrefix { kEverySegment, kEverySegmentUnlessSpace, kStartUnlessSpace };
+  SpacePrefix space_prefix = SpacePrefix::kEverySegment;
+  bool ignore_merges = false;  // a word that is a token is taken whole (Llama-3; implied by pre = "llama-bpe")
+  bool normalize_nfc = false;  // text is brought into Unicode's form C first (implied by pre = "qwen2")
+  // Control or user-defined tokens that swallow the white space before or after them.
+  std::vector<int32_t> strip_left, strip_right;
   std::string chat_template;  // Jinja, empty if there is none
 };
+
+// Adds eos and the control tokens whose names are known to end an answer or a turn ("<|eot_id|>",
+// "<|im_end|>", "<|endoftext|>" ...) to end_of_generation, each once. For loaders, when all else is filled.
+void add_known_end_tokens(Vocabulary& vocabulary);
+
+// Throws Error, beginning with `where`, unless the parts fit together: sizes, ids within the vocabulary,
+// finite scores.
+void check_vocabulary(const Vocabulary& vocabulary, const std::string& where);
 
 }  // namespace sluice
