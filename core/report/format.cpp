@@ -1,0 +1,111 @@
+#include "core/report/format.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace sluice {
+
+std::string bytes_text(uint64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double amount = double(bytes) / 1024;
+  size_t unit = 0;
+  for (; amount >= 999.5 && unit + 1 < std::size(kUnits); ++unit) amount /= 1024;
+  const int decimals = amount < 9.995 ? 2 : amount < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", amount, decimals, kUnits[unit]);
+}
+
+std::string count_text(uint64_t n) {
+  std::string digits = fmt::format("{}", n);
+  for (size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  return digits;
+}
+
+std::string fixed_text(double x, int decimals) {
+  if (std::isnan(x)) return "-";
+  return fmt::format("{:.{}f}", x, decimals);
+}
+
+std::string percent_text(double share, int decimals) {
+  if (std::isnan(share)) return "-";
+  return fmt::format("{:.{}f} %", 100 * share, decimals);
+}
+
+std::string divergence_text(double nats) {
+  if (std::isnan(nats)) return "-";
+  if (nats == 0) return "0";
+  if (std::abs(nats) < 0.00095) return fmt::format("{:.1e}", nats);
+  return fmt::format("{:.4f}", nats);
+}
+
+std::string plus_minus_text(double x, double se, int decimals) {
+  if (std::isnan(x) || std::isnan(se)) return fixed_text(x, decimals);
+  return fmt::format("{:.{}f} ± {:.{}f}", x, decimals, se, decimals);
+}
+
+std::string exact_text(double x) {
+  if (!std::isfinite(x)) return "";
+  return fmt::format("{}", x);
+}
+
+std::string clean_utf8(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t k) { return i + k < text.size() ? uint8_t(text[i + k]) : 0u; };
+    const unsigned lead = byte(0);
+    const size_t length = lead < 0x80                   ? 1
+                          : lead >= 0xC2 && lead < 0xE0 ? 2
+                          : lead >= 0xE0 && lead < 0xF0 ? 3
+                          : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                        : 0;
+    bool valid = length > 0;
+    for (size_t k = 1; k < length; ++k) valid = valid && (byte(k) & 0xC0) == 0x80;
+    if (lead == 0xE0) valid = valid && byte(1) >= 0xA0;  // no overlong forms,
+    if (lead == 0xED) valid = valid && byte(1) < 0xA0;   // no surrogates,
+    if (lead == 0xF0) valid = valid && byte(1) >= 0x90;
+    if (lead == 0xF4) valid = valid && byte(1) < 0x90;  // nothing beyond U+10FFFF
+    out += valid ? text.substr(i, length) : kReplacement;
+    i += valid ? length : 1;
+  }
+  return out;
+}
+
+std::string html_text(std::string_view text) {
+  std::string out;
+  for (const char c : clean_utf8(text)) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        if ((uint8_t(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7F)
+          out += "\xEF\xBF\xBD";
+        else
+          out += c;
+    }
+  }
+  return out;
+}
+
+size_t text_width(std::string_view utf8) {
+  size_t width = 0;
+  for (const char c : utf8) width += (uint8_t(c) & 0xC0) != 0x80;
+  return width;
+}
+
+}  // namespace sluice

@@ -1,0 +1,108 @@
+#include "core/report/json.h"
+
+#include <cmath>
+
+#include "core/report/format.h"
+#include "core/report/verdict.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json number(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
+
+template <class T>
+ordered_json maybe(const std::optional<T>& x) {
+  return x ? ordered_json(*x) : ordered_json(nullptr);
+}
+
+}  // namespace
+
+ordered_json to_json(const KvBytes& kv) {
+  ordered_json out;
+  out["stored"] = kv.stored;
+  if (!kv.stored) {  // what is only claimed is not printed
+    for (const char* field : {"bytes", "bytes_f16", "ratio", "bits_per_element"}) out[field] = nullptr;
+    out["tokens_kept"] = number(kv.tokens_kept);
+    out["peak_bytes"] = nullptr;
+    out["by_kind"] = ordered_json::object();
+    return out;
+  }
+  out["bytes"] = kv.bytes;
+  out["bytes_f16"] = kv.bytes_f16;
+  out["ratio"] = number(kv.ratio);
+  out["bits_per_element"] = number(kv.bits_per_element);
+  out["tokens_kept"] = number(kv.tokens_kept);
+  out["peak_bytes"] = kv.peak_bytes;
+  ordered_json& by_kind = out["by_kind"] = ordered_json::object();
+  for (const auto kind : kByteKinds) by_kind[std::string(kind)] = uint64_t(0);
+  for (const auto& [kind, bytes] : kv.by_kind) by_kind[kind] = bytes;
+  return out;
+}
+
+ordered_json to_json(const PolicyResult& row) {
+  ordered_json out;
+  out["policy"] = clean_utf8(row.policy);
+  out["mode"] = row.mode;
+  out["tokens"] = row.tokens;
+  out["compressed_before_scoring"] = row.compressed_before_scoring;
+  out["nll_mean"] = number(row.nll_mean);
+  out["ppl"] = number(row.ppl);
+  out["ppl_se"] = number(row.ppl_se);
+  out["kld_mean"] = number(row.kld_mean);
+  out["kld_se"] = number(row.kld_se);
+  out["kld_median"] = number(row.kld_median);
+  out["kld_p99"] = number(row.kld_p99);
+  out["kld_max"] = number(row.kld_max);
+  out["same_top"] = number(row.same_top);
+  out["first_divergence"] = maybe(row.first_divergence);
+  out["tok_s"] = row.tok_s && row.kv.stored ? number(*row.tok_s) : ordered_json(nullptr);
+  out["kv"] = to_json(row.kv);
+  ordered_json& stats = out["stats"] = ordered_json::object();
+  for (const Stat& stat : row.stats) stats[clean_utf8(stat.name)] = number(stat.value);
+  out["codec"] = clean_utf8(row.codec);
+  out["evictor"] = clean_utf8(row.evictor);
+  out["settings"] = clean_utf8(row.settings);
+  out["reference"] = row.reference;
+  ordered_json& curve = out["kld_curve"] = ordered_json::array();
+  for (const CurveBin& bin : row.kld_curve)
+    curve.push_back({{"first", bin.first}, {"last", bin.last}, {"kld", number(bin.kld)}});
+  return out;
+}
+
+ordered_json to_json(const Comparison& comparison) {
+  ordered_json out;
+  out["version"] = comparison.version;
+  out["date"] = comparison.date;
+  out["model"] = {{"name", clean_utf8(comparison.model)},
+                  {"weight_type", comparison.weight_type},
+                  {"parameters", comparison.parameters},
+                  {"bytes", comparison.weight_bytes}};
+  out["text"] = clean_utf8(comparison.text);
+  out["tokens"] = comparison.tokens;
+  out["budget"] = clean_utf8(comparison.budget);
+  out["machine"] = clean_utf8(comparison.machine);
+  out["backend"] = {{"name", comparison.backend},
+                    {"kernel", comparison.kernel},
+                    {"threads", comparison.threads},
+                    {"precision", comparison.precision}};
+  out["note"] = clean_utf8(comparison.note);
+  out["memory"] = {{"weights", comparison.memory.weights},
+                   {"activations", comparison.memory.activations},
+                   {"workspace", comparison.memory.workspace},
+                   {"rss_peak", comparison.memory.rss_peak}};
+  ordered_json& policies = out["policies"] = ordered_json::array();
+  for (size_t i = 0; i < comparison.policies.size(); ++i) {
+    ordered_json row = to_json(comparison.policies[i]);
+    const auto nearest = nearest_in_bytes(comparison, i);
+    row["nearest_in_bytes"] = nearest ? ordered_json(clean_utf8(comparison.policies[*nearest].policy)) : nullptr;
+    policies.push_back(std::move(row));
+  }
+  ordered_json& front = out["pareto_front"] = ordered_json::array();
+  for (const size_t i : pareto_front(comparison)) front.push_back(clean_utf8(comparison.policies[i].policy));
+  out["verdict"] = clean_utf8(verdict_text(comparison));
+  return out;
+}
+
+}  // namespace sluice

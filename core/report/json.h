@@ -1,0 +1,15 @@
+// Results as JSON, in the field names and units of docs/output.md. Unknown figures are null, integers are integers,
+// doubles are written so that they read back bit for bit.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "core/report/result.h"
+
+namespace sluice {
+
+nlohmann::ordered_json to_json(const KvBytes& kv);
+nlohmann::ordered_json to_json(const PolicyResult& row);
+nlohmann::ordered_json to_json(const Comparison& comparison);
+
+}  // namespace sluice

@@ -1,0 +1,86 @@
+#include "core/report/verdict.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/report/format.h"
+
+namespace sluice {
+
+bool is_ranked(const PolicyResult& row) {
+  return row.kv.stored && std::isfinite(row.kv.ratio) && std::isfinite(row.kld_mean);
+}
+
+std::vector<size_t> pareto_front(const Comparison& comparison) {
+  const auto& rows = comparison.policies;
+  std::vector<size_t> front;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!is_ranked(rows[i])) continue;
+    const bool beaten = std::any_of(rows.begin(), rows.end(), [&](const PolicyResult& other) {
+      return is_ranked(other) && other.kv.bytes <= rows[i].kv.bytes && other.kld_mean <= rows[i].kld_mean &&
+             (other.kv.bytes < rows[i].kv.bytes || other.kld_mean < rows[i].kld_mean);
+    });
+    if (!beaten) front.push_back(i);
+  }
+  std::stable_sort(front.begin(), front.end(), [&](size_t a, size_t b) { return rows[a].kv.bytes > rows[b].kv.bytes; });
+  return front;
+}
+
+std::optional<size_t> nearest_in_bytes(const Comparison& comparison, size_t row) {
+  const auto& rows = comparison.policies;
+  const auto pair = std::find_if(comparison.byte_pairs.begin(), comparison.byte_pairs.end(),
+                                 [&](const BytePair& p) { return p.codec == rows[row].codec; });
+  if (pair == comparison.byte_pairs.end() || !rows[row].kv.stored) return std::nullopt;
+  const auto distance = [&](size_t i) {
+    const auto [low, high] = std::minmax(rows[i].kv.bytes, rows[row].kv.bytes);
+    return high - low;
+  };
+  std::optional<size_t> best;
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (rows[i].codec == pair->beside && rows[i].kv.stored && (!best || distance(i) < distance(*best))) best = i;
+  return best;
+}
+
+std::vector<BudgetWinner> winners_by_budget(const Comparison& comparison) {
+  const auto& rows = comparison.policies;
+  std::vector<BudgetWinner> winners;
+  for (const double share : {1.0 / 2, 1.0 / 4, 1.0 / 8, 1.0 / 16}) {
+    std::optional<size_t> best;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (!is_ranked(rows[i]) || rows[i].reference || rows[i].kv.ratio > share) continue;
+      if (!best ||
+          std::pair(rows[i].kld_mean, rows[i].kv.bytes) < std::pair(rows[*best].kld_mean, rows[*best].kv.bytes))
+        best = i;
+    }
+    winners.push_back({share, best});
+  }
+  return winners;
+}
+
+std::string verdict_text(const Comparison& comparison) {
+  const auto& rows = comparison.policies;
+  const auto front = pareto_front(comparison);
+  const size_t ranked = size_t(std::count_if(rows.begin(), rows.end(), is_ranked));
+  if (ranked == 0) return "Nothing to rank: no row has both stored bytes and a divergence from a reference.";
+  const bool one = front.size() == 1;
+  std::string text =
+      fmt::format("{} of {} rows {} worth {} bytes: nothing else stays as close to the reference in as few.",
+                  front.size(), ranked, one ? "is" : "are", one ? "its" : "their");
+  constexpr std::string_view kNames[] = {"half", "a quarter", "an eighth", "a sixteenth"};
+  const auto winners = winners_by_budget(comparison);
+  std::string budgets;
+  for (size_t i = 0; i < winners.size(); ++i) {
+    if (!winners[i].row) continue;
+    const PolicyResult& row = rows[*winners[i].row];
+    budgets += fmt::format("{} {} of F16's bytes {} (KLD {}{})", budgets.empty() ? "Closest within" : "; within",
+                           kNames[i], row.policy, divergence_text(row.kld_mean),
+                           std::isfinite(row.same_top) ? ", same top token " + percent_text(row.same_top) : "");
+  }
+  if (!budgets.empty()) text += " " + budgets + ".";
+  return text;
+}
+
+}  // namespace sluice

@@ -1,0 +1,33 @@
+// What a comparison says in plain words: which policies are worth their bytes, and what stands beside what.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/report/result.h"
+
+namespace sluice {
+
+// Stored bytes and a KLD are known, so that the policy can be ranked.
+bool is_ranked(const PolicyResult& row);
+
+// Rows no other ranked row beats in bytes and KLD at once, from most bytes to fewest. Indices into policies.
+std::vector<size_t> pareto_front(const Comparison& comparison);
+
+// The row to name beside `row` (see BytePair), if there is one.
+std::optional<size_t> nearest_in_bytes(const Comparison& comparison, size_t row);
+
+// The row with the lowest KLD (the smaller one among equals) of those that store at most `share` of F16's bytes, for
+// a half, a quarter, an eighth and a sixteenth; none where no row fits. The reference itself does not compete.
+struct BudgetWinner {
+  double share = 0;
+  std::optional<size_t> row;
+};
+std::vector<BudgetWinner> winners_by_budget(const Comparison& comparison);
+
+// One or two sentences: how many are worth considering, and who is closest to the reference at which share of bytes.
+std::string verdict_text(const Comparison& comparison);
+
+}  // namespace sluice
