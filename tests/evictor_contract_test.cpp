@@ -1,0 +1,257 @@
+// What every evictor must do, whatever it prefers: each test runs for each evictor of the list below.
+#include <cmath>
+#include <thread>
+
+#include "tests/support/evictor_driver.h"
+
+namespace sluice::testing {
+namespace {
+
+struct Case {
+  std::string name;
+  Parameters params;
+  uint32_t sinks, recent;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class EvictorContract : public ::testing::TestWithParam<Case> {
+ protected:
+  Instance evictor() const { return make_evictor(GetParam().name, GetParam().params); }
+};
+
+const Case kCases[] = {
+    {"h2o", {{"recent", 8}, {"sinks", 2}}, 2, 8},
+    {"h2o", {{"recent", 0}}, 0, 0},
+    {"h2o", {{"recent", Share{25}}, {"decay", 0.9}}, 0, 8},
+    {"sieve", {{"recent", 8}, {"sinks", 4}}, 4, 8},
+    {"sieve", {{"recent", 0}, {"sinks", 0}, {"entry_bit", 1}}, 0, 0},
+    {"recent", {{"sinks", 4}}, 4, 0},
+    {"random", {{"sinks", 2}, {"recent", 8}}, 2, 8},
+    {"random", {{"sinks", 0}, {"recent", 0}, {"seed", 7}}, 0, 0},
+    {"my_evictor", {{"sinks", 3}}, 3, 0},
+};
+INSTANTIATE_TEST_SUITE_P(All, EvictorContract, ::testing::ValuesIn(kCases),
+                         [](const auto& info) { return info.param.name + std::to_string(info.index); });
+
+// Sorted, so that runs may be compared whatever order victims are named in.
+std::vector<Positions> sorted(std::vector<Positions> victims) {
+  for (Positions& lane : victims) std::sort(lane.begin(), lane.end());
+  return victims;
+}
+
+// Live tokens stay within the budget for any interval, sinks and the most recent stay, positions stay distinct
+// and ascending (oracle 14).
+TEST_P(EvictorContract, KeepsTheBudgetSinksAndRecent) {
+  for (uint32_t lanes : {1u, 5u, 8u})
+    for (uint32_t interval : {1u, 4u, 7u, 16u}) {
+      const Instance module = evictor();
+      EvictorDriver driver(module, {.lanes = lanes, .capacity = 60, .budget = 32, .interval = interval});
+      for (uint32_t step = 0; step < 60; step++) {
+        driver.step(interval, [&](uint32_t lane, uint32_t p) { return 2 * noise(step, lane, p); });
+        for (uint32_t lane = 0; lane < lanes; lane++) {
+          const Positions live = driver.live(lane);
+          ASSERT_LE(live.size(), 32u);
+          const uint32_t seen = driver.next_position();
+          for (uint32_t s = 0; s < std::min(seen, GetParam().sinks); s++)
+            ASSERT_TRUE(std::binary_search(live.begin(), live.end(), s)) << "sink " << s << " left";
+          for (uint32_t r = 0; r < std::min(seen, GetParam().recent); r++)
+            ASSERT_TRUE(std::binary_search(live.begin(), live.end(), seen - 1 - r)) << "recent token left";
+        }
+      }
+    }
+}
+
+TEST_P(EvictorContract, NamesAnyNumberOfVictims) {
+  for (uint32_t n :
+       {1u, 7u, 40u - 1 - GetParam().sinks - GetParam().recent, 40u - GetParam().sinks - GetParam().recent}) {
+    const Instance module = evictor();
+    EvictorDriver driver(module, {.lanes = 5, .capacity = 100, .budget = 32});
+    driver.insert(40);
+    driver.observe(40, [](uint32_t lane, uint32_t p) { return noise(0, lane, p); });
+    for (const Positions& lane : driver.select(n)) EXPECT_EQ(lane.size(), n);
+  }
+}
+
+TEST_P(EvictorContract, RefusesMoreVictimsThanMayLeaveAndChangesNothing) {
+  const Instance module = evictor();
+  EvictorDriver driver(module, {.lanes = 5, .capacity = 100, .budget = 32});
+  driver.insert(40);
+  const State before = driver.state();
+  EXPECT_EQ(driver.try_select(40 - GetParam().sinks - GetParam().recent + 1), SLUICE_INVALID);
+  EXPECT_TRUE(driver.state() == before);
+}
+
+TEST_P(EvictorContract, BearsAnySignal) {
+  const float extremes[] = {0.0f, 1.0f, 1e30f, 3.4e38f, 1e-45f};
+  for (float value : extremes) {
+    const Instance module = evictor();
+    EvictorDriver driver(module, {.lanes = 5, .capacity = 60, .budget = 32, .interval = 4});
+    for (uint32_t step = 0; step < 40; step++) driver.step(4, [&](uint32_t, uint32_t) { return value; });
+    EXPECT_LE(driver.live(4).size(), 32u);
+  }
+}
+
+// The same calls give the same bytes and victims; so does a fork; another sequence in between changes nothing.
+TEST_P(EvictorContract, IsAFunctionOfItsStateAlone) {
+  const Instance module = evictor();
+  const Shape shape{.lanes = 5, .capacity = 60, .budget = 32, .interval = 4, .layer = 1};
+  EvictorDriver one(module, shape), other(module, shape);
+  std::optional<EvictorDriver> fork;
+  for (uint32_t step = 0; step < 50; step++) {
+    const Attention attention = [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); };
+    const auto victims = one.step(4, attention);
+    if (fork) {
+      ASSERT_EQ(fork->step(4, attention), victims);
+    }
+    if (step == 20) fork = one;
+    EvictorDriver(module, shape, step + 2).step(30, [](uint32_t, uint32_t) { return 1.0f; });
+    ASSERT_EQ(other.step(4, attention), victims);
+    ASSERT_TRUE(other.state() == one.state());
+  }
+  EXPECT_TRUE(fork->state() == one.state());
+}
+
+TEST_P(EvictorContract, SlotsDoNotMatter) {
+  const Instance module = evictor();
+  const Shape shape{.lanes = 5, .capacity = 60, .budget = 32, .interval = 4};
+  EvictorDriver in_order(module, shape), shuffled(module, shape, 99), resized(module, shape);
+  for (uint32_t step = 0; step < 60; step++) {
+    const Attention attention = [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); };
+    const auto victims = in_order.step(4, attention);
+    ASSERT_EQ(shuffled.step(4, attention), victims);
+    ASSERT_EQ(resized.step(4, attention), victims);
+    if (step % 5 == 0) resized.resize(40 + step, true);
+  }
+}
+
+TEST_P(EvictorContract, LanesDoNotTouchEachOther) {
+  const Instance module = evictor();
+  const Shape shape{.lanes = 8, .capacity = 60, .budget = 32, .interval = 4};
+  EvictorDriver one(module, shape), other(module, shape);
+  for (uint32_t step = 0; step < 40; step++) {
+    auto a = one.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); });
+    auto b = other.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(lane == 3 ? step + 77 : step, lane, p); });
+    a.erase(a.begin() + 3), b.erase(b.begin() + 3);
+    ASSERT_EQ(a, b);
+  }
+}
+
+// A prompt is wider than the budget; what stays of it decodes on in a narrow state.
+TEST_P(EvictorContract, GoesFromPromptToDecodingAndBack) {
+  const Instance module = evictor();
+  EvictorDriver driver(module, {.lanes = 5, .capacity = 200, .budget = 32, .interval = 4, .prompt = 1});
+  const auto decode = [&](uint32_t steps) {
+    for (uint32_t step = 0; step < steps; step++)
+      driver.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); });
+  };
+  const auto prompt = [&](uint32_t tokens) {
+    driver.insert(tokens);
+    driver.observe(tokens, [&](uint32_t lane, uint32_t p) { return 5 * noise(999, lane, p); });
+    driver.select(uint32_t(driver.live(0).size()) - 29);
+    EXPECT_EQ(driver.live(0).size(), 29u);
+    driver.resize(48, false);
+  };
+  prompt(200);
+  decode(20);
+  driver.resize(48 + 150, false, 1);
+  prompt(150);
+  decode(20);
+  EXPECT_LE(driver.live(4).size(), 32u);
+}
+
+// A prompt that fits is not touched, and decoding goes on from it.
+TEST_P(EvictorContract, KeepsAShortPromptWhole) {
+  const Instance module = evictor();
+  EvictorDriver driver(module, {.lanes = 1, .capacity = 20, .budget = 32, .interval = 4, .prompt = 1});
+  driver.insert(20);
+  driver.observe(20, [&](uint32_t lane, uint32_t p) { return noise(5, lane, p); });
+  driver.resize(40, false);
+  EXPECT_EQ(driver.live(0).size(), 20u);
+  for (uint32_t step = 0; step < 20; step++)
+    driver.step(4, [&](uint32_t lane, uint32_t p) { return noise(step, lane, p); });
+  EXPECT_LE(driver.live(0).size(), 32u);
+}
+
+TEST_P(EvictorContract, ServesMoreSlotsThanSixteenBitsName) {
+  const Instance module = evictor();
+  EvictorDriver driver(module, {.lanes = 2, .capacity = 70000, .budget = 64, .prompt = 1});
+  driver.insert(70000);
+  driver.observe(70000, [&](uint32_t lane, uint32_t p) { return float((p * 2654435761u + lane) >> 8); });
+  driver.select(70000 - 64);
+  driver.resize(80, false);
+  EXPECT_EQ(driver.live(1).size(), 64u);
+  for (uint32_t step = 0; step < 40; step++)
+    driver.step(1, [&](uint32_t lane, uint32_t p) { return noise(step, lane, p); });
+  EXPECT_EQ(driver.live(1).size(), 64u);
+}
+
+TEST_P(EvictorContract, ServesStatesOnManyThreads) {
+  const Instance module = evictor();
+  const auto run = [&](uint32_t who, std::vector<Positions>& victims) {
+    EvictorDriver driver(module, {.lanes = 3, .capacity = 60, .budget = 32, .interval = 4}, who + 2);
+    for (uint32_t step = 0; step < 40; step++) {
+      for (Positions& lane : driver.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(step * who, lane, p); }))
+        victims.push_back(std::move(lane));
+    }
+  };
+  constexpr uint32_t kThreads = 8;
+  std::vector<std::vector<Positions>> together(kThreads), alone(kThreads);
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < kThreads; t++) threads.emplace_back([&, t] { run(t, together[t]); });
+  for (std::thread& thread : threads) thread.join();
+  for (uint32_t t = 0; t < kThreads; t++) run(t, alone[t]);
+  EXPECT_EQ(together, alone);
+}
+
+TEST_P(EvictorContract, SaysWhyKeptTokensDoNotFit) {
+  const uint32_t kept = GetParam().sinks + GetParam().recent;
+  const Instance module =
+      GetParam().name == "h2o"
+          ? make_evictor("h2o", {{"recent", int(GetParam().recent)}, {"sinks", int(GetParam().sinks)}})
+          : evictor();
+  if (kept > 0) {
+    EXPECT_NO_THROW(EvictorDriver(module, {.capacity = 64, .budget = kept + 3, .interval = 4}));
+    EXPECT_NO_THROW(EvictorDriver(module, {.capacity = 64, .budget = kept, .interval = 1}));
+  }
+  try {
+    EvictorDriver(module, {.capacity = 64, .budget = kept + 2, .interval = 4});
+    FAIL() << "reset() took a budget of " << kept + 2;
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    for (const std::string& part : {std::to_string(GetParam().sinks), "budget " + std::to_string(kept + 2),
+                                    std::string("interval 4"), GetParam().name})
+      EXPECT_NE(message.find(part), std::string::npos) << message << " does not mention " << part;
+    EXPECT_EQ(error.code(), kExitUsage);
+  }
+}
+
+// Observing every token or every k tokens comes to the same: sums add up, of peaks the highest counts.
+class EvictorObservations : public ::testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(All, EvictorObservations,
+                         ::testing::Values(kCases[0], kCases[1], kCases[3], kCases[4], kCases[5], kCases[6]),
+                         [](const auto& info) { return info.param.name + std::to_string(info.index); });
+
+TEST_P(EvictorObservations, AddUp) {
+  const bool peak = GetParam().name == "sieve";
+  const Instance module = make_evictor(GetParam().name, GetParam().params);
+  const Shape shape{.lanes = 5, .capacity = 60, .budget = 32};
+  EvictorDriver often(module, shape), once(module, shape);
+  // Multiples of 1/64: their sums are exact in float. A token's peak reaches 1 in one of 48 observations.
+  const auto share = [](uint32_t step, uint32_t lane, uint32_t p) {
+    return std::floor(64 * noise(step, lane, p)) / 64 + (noise(step + 100, lane, p) < 1.0f / 48 ? 1 : 0);
+  };
+  often.insert(40), once.insert(40);
+  for (uint32_t step = 0; step < 16; step++)
+    often.observe(1, [&](uint32_t lane, uint32_t p) { return share(step, lane, p); });
+  once.observe(16, [&](uint32_t lane, uint32_t p) {
+    float all = 0;
+    for (uint32_t step = 0; step < 16; step++)
+      all = peak ? std::max(all, share(step, lane, p)) : all + share(step, lane, p);
+    return all;
+  });
+  EXPECT_EQ(sorted(often.select(9)), sorted(once.select(9)));
+}
+
+}  // namespace
+}  // namespace sluice::testing
