@@ -55,10 +55,10 @@ struct Slots {
   Piece tables, state;
   sluice_lanes lanes;
 };
-Slots new_slots(const LayerCache& layer, uint32_t capacity, uint32_t budget) {
+Slots new_slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_t prompt) {
   const Policy& policy = *layer.policy;
   Slots s;
-  s.lanes = {layer.index, policy.evictor_lanes(), capacity, budget, policy.interval, 0};
+  s.lanes = {layer.index, policy.evictor_lanes(), capacity, budget, policy.interval, prompt};
   const uint64_t words = uint64_t(layer.kv_heads()) * capacity;
   s.tables = layer.memory.allocate(words * (layer.wants_signal() ? 8 : 4));
   std::memset(s.tables.data, 0xFF, words * sizeof(uint32_t));
@@ -77,8 +77,8 @@ void fill_pool(LayerCache& layer, SlotPool& pool, uint32_t used) {
 
 }  // namespace
 
-void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget) {
-  const Slots s = new_slots(layer, capacity, budget);
+void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_t prompt) {
+  const Slots s = new_slots(layer, capacity, budget, prompt);
   layer.capacity = capacity, layer.tables = s.tables, layer.state = s.state, layer.lanes = s.lanes;
   const Instance& evictor = *layer.rules().evictor;
   evictor.check(layer.policy->evictor(layer.index).reset(evictor.self(), layer.state.data, &layer.lanes), "reset");
@@ -319,7 +319,7 @@ void move_side(LayerCache& layer, uint32_t head, uint32_t which, const uint32_t*
 
 }  // namespace
 
-void renumber(LayerCache& layer, uint32_t capacity) {
+void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt) {
   const uint32_t lanes = layer.policy->evictor_lanes(), old = layer.capacity;
   Scratch<uint32_t> to(layer.scratch, uint64_t(lanes) * old), told(layer.scratch, uint64_t(lanes) * old);
   Scratch<uint32_t> taken(layer.scratch, lanes);
@@ -331,7 +331,7 @@ void renumber(LayerCache& layer, uint32_t capacity) {
   }
   for (uint32_t h = 0; h < layer.kv_heads(); h++)
     for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE}) move_side(layer, h, which, &to[uint64_t(layer.lane_of(h)) * old]);
-  const Slots s = new_slots(layer, capacity, layer.lanes.budget);
+  const Slots s = new_slots(layer, capacity, layer.lanes.budget, prompt);
   layer.policy->evictor(layer.index).resize(layer.rules().evictor->self(), s.state.data, &s.lanes, layer.state.data, &layer.lanes, told.data());
   auto* pos = reinterpret_cast<uint32_t*>(s.tables.data);
   for (uint32_t h = 0; h < layer.kv_heads(); h++) {

@@ -45,8 +45,9 @@ struct LayerCache {
   }
 };
 
-// Fresh tables, pools and evictor state of `capacity` slots for a layer that holds nothing yet.
-void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget);
+// Fresh tables, pools and evictor state of `capacity` slots for a layer that holds nothing yet; `prompt`: for a
+// prompt's rows, until renumber() makes it a state for decoding.
+void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_t prompt);
 void release_layer(LayerCache& layer);
 
 // Takes the next free slot of an evictor's lane. There is one: settle() sees to it.
@@ -62,8 +63,8 @@ void compact_blocks(LayerCache& layer, uint32_t head, uint32_t side, double shar
 // Codes the oldest tail rows while block_rows and residual have gathered: a block at a time when decoding, as
 // few blocks as max_rows allows for a prompt.
 void encode_tail(LayerCache& layer, uint32_t head, uint32_t side, bool prompt);
-// Gives all tokens new slots, 0 .. in order of position, in tables of `capacity` slots. Throws nothing if they fit.
-void renumber(LayerCache& layer, uint32_t capacity);
+// Gives all tokens new slots, 0 .. in order of position, in tables of `capacity` slots, which hold them all.
+void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt);
 
 // Bytes of the layer by kind.
 void account_layer(const LayerCache& layer, Ledger& ledger);

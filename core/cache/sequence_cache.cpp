@@ -62,9 +62,9 @@ void SequenceCache::begin(uint32_t n, const SequenceCache* prefix) {
   coming_ = n, prefix_ = prefix;
 }
 
-void SequenceCache::reset_layer(LayerCache& layer, uint32_t capacity) const {
+void SequenceCache::reset_layer(LayerCache& layer, uint32_t capacity, uint32_t prompt) const {
   while (layer.sides.count < 2 * layer.kv_heads()) layer.sides.push({}, layer.memory);
-  if (layer.evicting() && layer.capacity == 0) create_slots(layer, capacity, budget_);
+  if (layer.evicting() && layer.capacity == 0) create_slots(layer, capacity, budget_, prompt);
 }
 
 // The prefix's rows become this layer's first dense rows, slot by slot.
@@ -92,14 +92,14 @@ void SequenceCache::open_prompt(uint32_t l) {
   LayerCache& layer = layers_[l];
   const uint32_t all = first_new() + coming_;
   const bool fresh = layer.sides.count == 0;
-  reset_layer(layer, all);
-  if (layer.evicting() && !fresh) renumber(layer, layer.capacity + coming_);
+  reset_layer(layer, all, 1);
+  if (layer.evicting() && !fresh) renumber(layer, layer.capacity + coming_, 1);
   if (prefix_) adopt(layer);
 }
 
 void SequenceCache::place(uint32_t l, sluice_store* places) {
   LayerCache& layer = layers_[l];
-  reset_layer(layer, narrow_capacity(layer));
+  reset_layer(layer, narrow_capacity(layer), 0);
   const uint32_t first = first_new(), heads = layer.kv_heads(), head_dim = layer.head_dim(), lanes = policy_->evictor_lanes();
   const bool evicting = layer.evicting();
   for (uint32_t i = 0; i < coming_; i++) {
@@ -208,7 +208,7 @@ void SequenceCache::settle(LayerCache& layer, uint32_t prompt) {
       });
     };
     if (short_of_slots(narrow)) tidy(1.0);
-    if (layer.capacity != narrow && layer.live <= narrow) renumber(layer, narrow);
+    if (prompt) renumber(layer, narrow, 0);
   }
   for (uint32_t h = 0; h < layer.kv_heads(); h++)
     for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE})

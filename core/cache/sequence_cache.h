@@ -83,7 +83,7 @@ class SequenceCache {
   LayerCache& layer_at(uint32_t layer) const;
   uint32_t first_new() const { return seen_ + (prefix_ ? prefix_->seen() : 0); }
   uint32_t narrow_capacity(const LayerCache& layer) const;
-  void reset_layer(LayerCache& layer, uint32_t capacity) const;
+  void reset_layer(LayerCache& layer, uint32_t capacity, uint32_t prompt) const;
   void adopt(LayerCache& layer) const;
   void observe(LayerCache& layer, uint32_t prompt) const;
   void evict(LayerCache& layer, uint32_t n);

@@ -1,0 +1,253 @@
+#include "core/run/attention.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace sluice {
+
+// A backend group and, for a coded sequence, the workspace of its lanes.
+struct CacheAttention::Group {
+  sluice_group group{};
+  SequenceCache* cache = nullptr;
+  const sluice_signal* wanted = nullptr;
+  float* signal = nullptr;
+  uint32_t rows_per_tile = 0;  // tokens whose query heads make one tile
+  uint64_t work_at = 0;        // in work_: of lane 0
+  uint64_t lane_floats = 0;    // from one lane's workspace to the next
+  uint64_t scores_floats = 0;  // the lane's scores come first, then gathered queries, then codec scratch
+};
+
+namespace {
+
+constexpr uint32_t kDecodeRows = 64;  // rows decoded at a time for codecs without dot and accumulate
+
+uint64_t round_up(uint64_t n) { return (n + 15) / 16 * 16; }
+
+}  // namespace
+
+CacheAttention::CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry)
+    : ops_(ops), pool_(pool), arena_(arena), geometry_(geometry) {}
+
+CacheAttention::~CacheAttention() { work_.release(memory()); }
+
+void CacheAttention::begin(std::span<const BatchPart> parts, bool prompt) {
+  parts_.assign(parts.begin(), parts.end());
+  prompt_ = prompt;
+  uint64_t spans = 0;
+  for (const BatchPart& p : parts_) spans += uint64_t(geometry_.kv_heads) * 2 * ((p.cache->max_tokens() + 65536 / kSegmentRows) / kSegmentRows + 2);
+  part_table_.reserve(parts_.size());
+  lane_table_.reserve(parts_.size() * geometry_.kv_heads);
+  span_table_.reserve(spans);
+  order_.reserve(parts_.size());
+  groups_.reserve(parts_.size());
+}
+
+const sluice_signal* CacheAttention::wanted(const SequenceCache& cache, uint32_t layer) const {
+  if (!cache.evicting(layer)) return nullptr;
+  const sluice_signal& signal = cache.policy().layers[layer].signal[prompt_ ? 1 : 0];
+  return signal.kind == SLUICE_NO_SIGNAL ? nullptr : &signal;
+}
+
+// The fused operation needs lanes that are dense throughout and whose K and V rows share their slots.
+bool CacheAttention::fused(uint32_t layer, const BatchPart& part) const {
+  return !part.cache->coded(layer) || (prompt_ && part.cache->seen() == 0);
+}
+
+// Appends a part's tables to the group's.
+void CacheAttention::collect(uint32_t layer, uint32_t index, Group& g) {
+  const BatchPart& part = parts_[index];
+  const SequenceCache& cache = *part.cache;
+  if (g.group.sequences == 0) {
+    g.group = {0, geometry_.heads, geometry_.kv_heads, geometry_.head_dim, 0, 0, kSegmentRows,
+               1 / std::sqrt(float(geometry_.head_dim)), part_table_.data() + part_table_.size(),
+               lane_table_.data() + lane_table_.size(), span_table_.data(), cache.slot_pos(layer)};
+    g.cache = part.cache, g.wanted = wanted(cache, layer), g.signal = g.wanted ? cache.signal(layer) : nullptr;
+  }
+  part_table_.push_back({part.first, part.count, part.signal_from, 0});
+  const uint32_t slot_at = uint32_t(cache.slot_pos(layer) - g.group.slot_pos);
+  for (uint32_t h = 0; h < geometry_.kv_heads; h++) {
+    sluice_lane lane{};
+    auto take = [&](uint32_t side, uint32_t& first, uint32_t& count) {
+      first = uint32_t(span_table_.size()), count = cache.dense_spans(layer, h, side, nullptr);
+      assert(span_table_.capacity() >= first + count);
+      span_table_.resize(first + count);
+      cache.dense_spans(layer, h, side, span_table_.data() + first);
+    };
+    take(SLUICE_KEY, lane.k_first, lane.k_count);
+    take(SLUICE_VALUE, lane.v_first, lane.v_count);
+    lane.slots = cache.slots(layer), lane.slot_at = slot_at + h * cache.slot_stride(layer);
+    lane_table_.push_back(lane);
+  }
+  g.group.sequences++;
+  g.group.max_count = std::max(g.group.max_count, part.count);
+  g.group.max_slots = std::max(g.group.max_slots, cache.slots(layer));
+}
+
+void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t* positions) {
+  part_table_.clear(), lane_table_.clear(), span_table_.clear(), order_.clear(), groups_.clear();
+  const auto base = reinterpret_cast<uintptr_t>(arena_.base());
+  // Dense sequences whose tables have one shape go into one group, in order of their tables' addresses.
+  for (uint32_t i = 0; i < parts_.size(); i++)
+    if (fused(layer, parts_[i])) order_.push_back(i);
+  auto before = [&](uint32_t x, uint32_t y) {
+    const SequenceCache &p = *parts_[x].cache, &q = *parts_[y].cache;
+    const sluice_signal *s = wanted(p, layer), *t = wanted(q, layer);
+    const int same = s && t ? std::memcmp(s, t, sizeof *s) : int(s != nullptr) - int(t != nullptr);
+    if (same != 0) return same < 0;
+    if (p.slot_stride(layer) != q.slot_stride(layer)) return p.slot_stride(layer) < q.slot_stride(layer);
+    const auto u = reinterpret_cast<uintptr_t>(p.slot_pos(layer)) - base, v = reinterpret_cast<uintptr_t>(q.slot_pos(layer)) - base;
+    return u != v ? u < v : x < y;
+  };
+  std::sort(order_.begin(), order_.end(), before);
+  for (size_t i = 0; i < order_.size();) {
+    const SequenceCache& first = *parts_[order_[i]].cache;
+    size_t end = i + 1;
+    auto together = [&](const SequenceCache& c) {
+      const sluice_signal *s = wanted(first, layer), *t = wanted(c, layer);
+      return (s == nullptr) == (t == nullptr) && (!s || std::memcmp(s, t, sizeof *s) == 0) &&
+             first.slot_stride(layer) == c.slot_stride(layer) && uint64_t(c.slot_pos(layer) - first.slot_pos(layer)) < (uint64_t(1) << 31);
+    };
+    while (end < order_.size() && together(*parts_[order_[end]].cache)) end++;
+    attend_dense(layer, std::span(order_).subspan(i, end - i), a, positions);
+    i = end;
+  }
+  if (order_.size() < parts_.size()) attend_coded(layer, a, positions);
+}
+
+void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a, const uint32_t* positions) {
+  Group g;
+  for (uint32_t i : parts) collect(layer, i, g);
+  const sluice_backend& table = ops_.table();
+  ops_.check(table.kv_store(ops_.self(), ops_.queue(), &g.group, &a.k, &a.v, positions, places_), "kv_store");
+  ops_.check(table.attention(ops_.self(), ops_.queue(), &g.group, &a.q, positions, g.wanted, g.signal, &a.mix), "attention");
+}
+
+void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions) {
+  const sluice_backend& table = ops_.table();
+  const uint32_t per = geometry_.heads / geometry_.kv_heads, d = geometry_.head_dim;
+  uint64_t floats = 0;
+  for (uint32_t i = 0; i < parts_.size(); i++) {
+    if (fused(layer, parts_[i])) continue;
+    Group g;
+    collect(layer, i, g);
+    ops_.check(table.kv_store(ops_.self(), ops_.queue(), &g.group, &a.k, &a.v, positions, places_), "kv_store");
+    g.rows_per_tile = std::min(std::max(1u, SLUICE_TILE / per), g.group.max_count);
+    g.group.max_count = g.rows_per_tile;
+    g.group.sequences = 1;
+    const uint64_t scores = uint64_t(geometry_.kv_heads) * g.rows_per_tile * per * g.group.max_slots;
+    uint64_t scratch = 0;
+    for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
+      const Instance* codec = g.cache->policy().layers[layer].codec[side];
+      if (!codec) continue;
+      const uint32_t rows = std::max(g.cache->max_block_rows(layer, side), 1u);
+      scratch = std::max<uint64_t>(scratch, codec->table<sluice_codec>().scratch(codec->self(), side, rows, SLUICE_TILE) / sizeof(float) + 16);
+    }
+    g.scores_floats = round_up(scores);
+    g.lane_floats = round_up(2 * uint64_t(SLUICE_TILE) * d) + round_up(std::max<uint64_t>(scratch, kDecodeRows * d));
+    g.work_at = floats;
+    floats += g.scores_floats + g.lane_floats * geometry_.kv_heads;
+    groups_.push_back(g);
+  }
+  if (work_.capacity() < floats) work_.release(memory()), work_.reserve(uint32_t(floats + floats / 4), memory());
+  const uint32_t heads = geometry_.kv_heads;
+  pool_.each(uint32_t(groups_.size()) * heads, [&](uint32_t i) { coded_lane(layer, groups_[i / heads], i % heads, a, positions); });
+}
+
+namespace {
+
+// What dot() and accumulate() do, by decoding: for codecs without them.
+struct DecodedRows {
+  const Instance& codec;
+  float* rows;  // [64][head_dim]
+  uint32_t head_dim;
+  template <class F>  // f(slot, row of floats)
+  uint64_t each(const SequenceCache& cache, uint32_t layer, uint32_t head, uint32_t side, F f) const {
+    const auto& table = codec.table<sluice_codec>();
+    const auto spans = cache.coded_spans(layer, head, side);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < spans.size(); i++) {
+      const sluice_block block = cache.block(layer, head, side, i);
+      for (uint32_t first = 0; first < block.rows; first += kDecodeRows) {
+        const uint32_t count = std::min(kDecodeRows, block.rows - first);
+        codec.check(table.decode(codec.self(), &block, spans[i].src, first, count, rows), "decode");
+        for (uint32_t r = 0; r < count; r++) {
+          const uint32_t row = first + r;
+          f(spans[i].slot_base + (spans[i].slots ? spans[i].slots[row] : row), rows + uint64_t(r) * head_dim);
+        }
+      }
+      total += block.rows;
+    }
+    return total;
+  }
+};
+
+}  // namespace
+
+// One lane, tile by tile of queries: scores of dense rows, of coded rows, softmax, coded values, dense values.
+void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, const Activations& a, const uint32_t* positions) {
+  const sluice_backend& table = ops_.table();
+  const LayerPolicy& rules = g.cache->policy().layers[layer];
+  const uint32_t per = geometry_.heads / geometry_.kv_heads, d = geometry_.head_dim, slots = g.group.max_slots;
+  float* const scores = work_.data() + g.work_at;  // [lanes][rows_per_tile * per][max_slots]
+  float* const lane_scores = scores + uint64_t(head) * g.rows_per_tile * per * slots;
+  float* const queries = scores + g.scores_floats + uint64_t(head) * g.lane_floats;  // [16][head_dim]
+  float* const outputs = queries + uint64_t(SLUICE_TILE) * d;                      // [16][head_dim]
+  float* const scratch = queries + round_up(2 * uint64_t(SLUICE_TILE) * d);
+  const sluice_part whole = g.group.parts[0];
+  for (uint32_t done = 0; done < whole.count; done += g.rows_per_tile) {
+    const uint32_t rows = std::min(g.rows_per_tile, whole.count - done);
+    const sluice_part part{whole.first + done, rows, whole.signal_from, 0};
+    sluice_group group = g.group;
+    group.parts = &part;
+    auto head_of = [&](const sluice_mat& m, uint32_t row) { return m.data + uint64_t(part.first + row) * m.cols + uint64_t(head) * per * d; };
+    ops_.check(table.attn_scores(ops_.self(), ops_.queue(), &group, head, 1, &a.q, scores), "attn_scores");
+    for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
+      if (side == SLUICE_VALUE) {
+        ops_.check(table.attn_softmax(ops_.self(), ops_.queue(), &group, head, 1, positions, scores, g.wanted, g.signal), "attn_softmax");
+        for (uint32_t r = 0; r < rows; r++) std::fill_n(head_of(a.mix, r), uint64_t(per) * d, 0.0f);
+      }
+      const auto spans = g.cache->coded_spans(layer, head, side);
+      if (spans.empty()) continue;
+      const Instance& codec = *rules.codec[side];
+      const auto& verbs = codec.table<sluice_codec>();
+      // A tile's queries lie one after another; those of a single row do so in the batch already.
+      for (uint32_t first = 0; first < rows * per; first += SLUICE_TILE) {
+        const uint32_t n = std::min(SLUICE_TILE, rows * per - first);
+        const bool in_place = rows == 1;
+        const sluice_mat& m = side == SLUICE_KEY ? a.q : a.mix;
+        auto at = [&](uint32_t i) { return head_of(m, (first + i) / per) + uint64_t((first + i) % per) * d; };
+        float* tile = in_place ? at(0) : side == SLUICE_KEY ? queries : outputs;
+        if (!in_place)
+          for (uint32_t i = 0; i < n; i++) std::copy_n(at(i), d, tile + uint64_t(i) * d);
+        float* const tile_scores = lane_scores + uint64_t(first) * slots;
+        const sluice_tile t{layer, head, n, uint32_t(spans.size()), spans.data(), slots, scratch};
+        if (side == SLUICE_KEY && verbs.dot) {
+          codec.check(verbs.dot(codec.self(), &t, tile, tile_scores), "dot");
+        } else if (side == SLUICE_VALUE && verbs.accumulate) {
+          codec.check(verbs.accumulate(codec.self(), &t, tile_scores, tile), "accumulate");
+        } else {
+          const DecodedRows decoded{codec, scratch, d};
+          decoded_rows_.fetch_add(decoded.each(*g.cache, layer, head, side, [&](uint32_t slot, const float* row) {
+            for (uint32_t i = 0; i < n; i++) {
+              float* const x = tile + uint64_t(i) * d;
+              float& score = tile_scores[uint64_t(i) * slots + slot];
+              if (side == SLUICE_KEY) {
+                float sum = 0;
+                for (uint32_t c = 0; c < d; c++) sum += x[c] * row[c];
+                score = sum;
+              } else if (score > 0) {
+                for (uint32_t c = 0; c < d; c++) x[c] += score * row[c];
+              }
+            }
+          }), std::memory_order_relaxed);
+        }
+        if (!in_place && side == SLUICE_VALUE)
+          for (uint32_t i = 0; i < n; i++) std::copy_n(tile + uint64_t(i) * d, d, at(i));
+      }
+    }
+    ops_.check(table.attn_mix(ops_.self(), ops_.queue(), &group, head, 1, scores, &a.mix), "attn_mix");
+  }
+}
+
+}  // namespace sluice

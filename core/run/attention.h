@@ -1,0 +1,66 @@
+// Attention of a batch over its caches in one layer: groups the sequences that the backend can serve in one call,
+// and stacks codecs between the backend's three verbs for those whose rows are coded. Implements the graph's
+// Attention; the caches' own moves happen elsewhere.
+#pragma once
+
+#include <atomic>
+#include <span>
+#include <vector>
+
+#include "core/cache/sequence_cache.h"
+#include "core/model/llama.h"
+
+namespace sluice {
+
+// A sequence's rows in the batch: first .. first + count - 1.
+struct BatchPart {
+  SequenceCache* cache;
+  uint32_t first, count;
+  uint32_t signal_from;  // rows of the batch from here on feed the evictor's signal
+};
+
+class CacheAttention final : public Attention {
+ public:
+  CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry);
+  ~CacheAttention();
+  CacheAttention(const CacheAttention&) = delete;
+
+  // What the next attend() calls work on. places[row][kv_head] of the current layer, on the device. `prompt`: the
+  // rows are a prompt's, which decides what evictors observe. Allocates only when the batch outgrows all before.
+  void begin(std::span<const BatchPart> parts, bool prompt);
+  void set_places(const sluice_store* places) { places_ = places; }
+  void attend(uint32_t layer, const Activations& a, const uint32_t* positions) override;
+
+  // Rows that a codec had to decode for attention since the start: 0 for codecs with dot and accumulate.
+  uint64_t decoded_rows() const { return decoded_rows_.load(std::memory_order_relaxed); }
+  uint64_t workspace_bytes() const { return owner_.live; }
+
+ private:
+  struct Group;
+  void collect(uint32_t layer, uint32_t part, Group& group);
+  void attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a, const uint32_t* positions);
+  void attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions);
+  void coded_lane(uint32_t layer, const Group& group, uint32_t head, const Activations& a, const uint32_t* positions);
+  bool fused(uint32_t layer, const BatchPart& part) const;
+  const sluice_signal* wanted(const SequenceCache& cache, uint32_t layer) const;
+  Memory memory() { return {&arena_, &owner_}; }
+
+  const Ops& ops_;
+  ThreadPool& pool_;
+  Arena& arena_;
+  sluice_geometry geometry_;
+  std::vector<BatchPart> parts_;
+  bool prompt_ = false;
+  const sluice_store* places_ = nullptr;
+  // Tables of one layer, filled for each call. Their room is made in begin().
+  std::vector<sluice_part> part_table_;
+  std::vector<sluice_lane> lane_table_;
+  std::vector<sluice_span> span_table_;
+  std::vector<uint32_t> order_;
+  std::vector<Group> groups_;  // of the coded sequences
+  ArenaOwner owner_;
+  Table<float> work_;  // scores and scratch of the coded lanes
+  std::atomic<uint64_t> decoded_rows_{0};
+};
+
+}  // namespace sluice

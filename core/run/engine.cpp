@@ -1,0 +1,277 @@
+#include "core/run/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+#include "core/base/error.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kTileRows = 256;  // rows of a prompt that go through a block together
+constexpr uint32_t kLogitRows = 32;  // rows whose logits are computed together
+
+sluice_mat rows_of(const sluice_mat& m, uint32_t first, uint32_t rows) { return {m.data + uint64_t(first) * m.cols, rows, m.cols}; }
+
+}  // namespace
+
+struct Engine::Lane {
+  Ops ops;
+  CacheAttention attention;
+  Lane(const Instance& backend, bool exact, ThreadPool& pool, Arena& arena, const sluice_geometry& g)
+      : ops(backend, exact), attention(ops, pool, arena, g) {}
+};
+
+// Everything is sized for `rows` rows at a time; the residual stream of a prompt for `stream` rows.
+struct Engine::Room {
+  uint32_t rows = 0, logit_rows = 0, stream = 0;
+  float *x = nullptr, *h = nullptr, *q = nullptr, *mix = nullptr, *k = nullptr, *v = nullptr, *gate = nullptr, *up = nullptr;
+  float *logits = nullptr, *logit_h = nullptr, *stream_x = nullptr;
+  uint32_t *tokens = nullptr, *positions = nullptr, *logit_row = nullptr;  // on the device
+  sluice_store* places = nullptr;                                         // [layers][rows][kv_heads], on the device
+  std::vector<uint32_t> host_tokens, host_positions, host_logit_row;
+  std::vector<sluice_store> host_places;
+  std::vector<float> host_logits;  // where the device's memory is not the host's
+  std::vector<BatchPart> parts;
+  std::vector<std::pair<uint32_t, uint32_t>> wanted;  // (feed, row in feed) of logit_row
+  std::vector<LogitRow> logit_rows_out;               // a tile of them, for the sink
+};
+
+Engine::Engine(Registry& registry, const Config& config, const Options& options) : registry_(registry) {
+  file_ = ModelFile::open(find_model(config.model, config.model_place));
+  tokenizer_ = std::make_unique<Tokenizer>(file_->vocabulary());
+  context_ = options.context ? options.context : config.context;
+  if (hyper().sliding_window && context_ > hyper().sliding_window)
+    throw Error(fmt::format("{}: this model attends to a sliding window of {} tokens; a context of {} is not supported, set "
+                            "model.context to {} or less", file_->path().string(), hyper().sliding_window, context_, hyper().sliding_window));
+  const sluice_module& module = registry.find(SLUICE_BACKEND, config.backend.name, config.backend.place.text);
+  backend_ = registry.create_backend(module, resolve_params(module, config.backend));
+  const auto& table = backend_.table<sluice_backend>();
+  backend_.check(table.device(backend_.self(), &device_), "device");
+  weights_ = std::make_unique<Weights>(backend_, *file_, options.progress);
+  const uint64_t reserve = std::clamp<uint64_t>(device_.memory_total * 2, uint64_t(1) << 30, uint64_t(200) << 30);
+  arena_ = std::make_unique<Arena>(backend_, reserve);
+  identity_ = arena_->allocate(uint64_t(context_) * sizeof(uint32_t), identity_owner_);
+  std::vector<uint32_t> identity(context_);
+  std::iota(identity.begin(), identity.end(), 0u);
+  fast_ = std::make_unique<Lane>(backend_, false, registry_.pool(), *arena_, geometry());
+  exact_ = std::make_unique<Lane>(backend_, true, registry_.pool(), *arena_, geometry());
+  fast_->ops.write(identity_.data, identity.data(), identity.size() * sizeof(uint32_t));
+  fast_->ops.wait();
+  room_ = std::make_unique<Room>();
+}
+
+Engine::~Engine() {
+  auto drop = [&](void* p) {
+    if (p) backend_.table<sluice_backend>().buffer_destroy(backend_.self(), p);
+  };
+  Room& r = *room_;
+  for (void* p : {(void*)r.x, (void*)r.h, (void*)r.q, (void*)r.mix, (void*)r.k, (void*)r.v, (void*)r.gate, (void*)r.up, (void*)r.logits,
+                  (void*)r.logit_h, (void*)r.stream_x, (void*)r.tokens, (void*)r.positions, (void*)r.logit_row, (void*)r.places})
+    drop(p);
+  exact_.reset(), fast_.reset();
+  arena_->release(identity_, identity_owner_);
+  arena_.reset(), weights_.reset();
+}
+
+sluice_geometry Engine::geometry() const {
+  const Hyperparameters& p = hyper();
+  return {p.layers, p.heads, p.kv_heads, p.head_dim, context_};
+}
+
+std::unique_ptr<SequenceCache> Engine::create_cache(const Policy& policy, uint32_t budget, uint32_t max_tokens) {
+  if (max_tokens > context_)
+    throw Error(fmt::format("{} tokens do not fit the context of {}: use fewer tokens or raise model.context (the model was trained on {})",
+                            max_tokens, context_, hyper().context));
+  return std::make_unique<SequenceCache>(policy, *arena_, reinterpret_cast<uint32_t*>(identity_.data), budget, max_tokens);
+}
+
+Engine::Lane& Engine::lane(bool exact) { return exact ? *exact_ : *fast_; }
+
+void* Engine::buffer(uint64_t bytes) {
+  void* address = nullptr;
+  backend_.check(backend_.table<sluice_backend>().buffer_create(backend_.self(), SLUICE_USE_ACTIVATIONS, std::max<uint64_t>(bytes, 64), &address),
+                 "buffer_create");
+  activation_bytes_ += bytes;
+  return address;
+}
+
+void Engine::make_room(uint32_t rows, uint32_t logit_rows) {
+  Room& r = *room_;
+  const Hyperparameters& p = hyper();
+  auto again = [&](auto*& pointer, uint64_t old_count, uint64_t count) {
+    using T = std::remove_reference_t<decltype(*pointer)>;
+    if (pointer) backend_.table<sluice_backend>().buffer_destroy(backend_.self(), pointer), activation_bytes_ -= old_count * sizeof(T);
+    pointer = static_cast<T*>(buffer(count * sizeof(T)));
+  };
+  if (rows > r.rows) {
+    const uint64_t o = r.rows, n = rows, q = uint64_t(p.heads) * p.head_dim, kv = uint64_t(p.kv_heads) * p.head_dim;
+    again(r.x, o * p.width, n * p.width), again(r.h, o * p.width, n * p.width);
+    again(r.q, o * q, n * q), again(r.mix, o * q, n * q), again(r.k, o * kv, n * kv), again(r.v, o * kv, n * kv);
+    again(r.gate, o * p.ffn_width, n * p.ffn_width), again(r.up, o * p.ffn_width, n * p.ffn_width);
+    again(r.tokens, o, n), again(r.positions, o, n), again(r.logit_row, o, n);
+    const uint64_t cells = uint64_t(p.layers) * p.kv_heads;
+    again(r.places, cells * o, cells * n);
+    r.host_tokens.resize(n), r.host_positions.resize(n), r.host_logit_row.resize(n), r.host_places.resize(cells * n);
+    r.wanted.reserve(n), r.parts.reserve(n);
+    r.rows = rows;
+  }
+  if (logit_rows > r.logit_rows) {
+    again(r.logits, uint64_t(r.logit_rows) * p.vocab, uint64_t(logit_rows) * p.vocab);
+    again(r.logit_h, uint64_t(r.logit_rows) * p.width, uint64_t(logit_rows) * p.width);
+    if (!device_.immediate) r.host_logits.resize(uint64_t(logit_rows) * p.vocab);
+    r.logit_rows = logit_rows;
+    r.logit_rows_out.reserve(logit_rows);
+  }
+}
+
+void Engine::make_stream(uint32_t rows) {
+  Room& r = *room_;
+  if (rows <= r.stream) return;
+  if (r.stream_x) {
+    backend_.table<sluice_backend>().buffer_destroy(backend_.self(), r.stream_x);
+    activation_bytes_ -= uint64_t(r.stream) * hyper().width * sizeof(float);
+  }
+  r.stream_x = static_cast<float*>(buffer(uint64_t(rows) * hyper().width * sizeof(float)));
+  r.stream = rows;
+}
+
+Activations Engine::activations(uint32_t rows) {
+  const Hyperparameters& p = hyper();
+  const Room& r = *room_;
+  const uint32_t q = p.heads * p.head_dim, kv = p.kv_heads * p.head_dim;
+  return {{r.x, rows, p.width}, {r.h, rows, p.width}, {r.q, rows, q},    {r.mix, rows, q},
+          {r.k, rows, kv},      {r.v, rows, kv},      {r.gate, rows, p.ffn_width}, {r.up, rows, p.ffn_width}};
+}
+
+// Logits of the rows that the feeds want, whose places in x stand in host_logit_row.
+void Engine::run_logits(Lane& lane, sluice_mat x, const LogitSink& sink) {
+  Room& r = *room_;
+  const Hyperparameters& p = hyper();
+  const uint32_t n = uint32_t(r.wanted.size());
+  if (n == 0) return;
+  lane.ops.write(r.logit_row, r.host_logit_row.data(), n * sizeof(uint32_t));
+  for (uint32_t first = 0; first < n; first += r.logit_rows) {
+    const uint32_t rows = std::min(r.logit_rows, n - first);
+    sluice_mat h{r.logit_h, rows, p.width}, logits{r.logits, rows, p.vocab};
+    llama_logits(lane.ops, p, *weights_, x, r.logit_row + first, h, logits);
+    const float* host = r.logits;
+    if (!device_.immediate) {
+      lane.ops.read(r.logits, r.host_logits.data(), uint64_t(rows) * p.vocab * sizeof(float));
+      lane.ops.wait();
+      host = r.host_logits.data();
+    }
+    r.logit_rows_out.clear();
+    for (uint32_t i = 0; i < rows; i++)
+      r.logit_rows_out.push_back({r.wanted[first + i].first, r.wanted[first + i].second, {host + uint64_t(i) * p.vocab, p.vocab}});
+    sink(r.logit_rows_out);
+  }
+}
+
+void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink) {
+  const Hyperparameters& p = hyper();
+  Lane& lane = this->lane(exact);
+  uint32_t rows = 0;
+  for (const Feed& f : feeds) rows += uint32_t(f.tokens.size());
+  make_room(rows, std::min(rows, kLogitRows));
+  Room& r = *room_;
+  r.parts.clear(), r.wanted.clear();
+  uint32_t row = 0;
+  for (uint32_t i = 0; i < feeds.size(); i++) {
+    const Feed& f = feeds[i];
+    const uint32_t n = uint32_t(f.tokens.size());
+    f.cache->begin(n);
+    r.parts.push_back({f.cache, row, n, row});
+    for (uint32_t t = 0; t < n; t++, row++) {
+      r.host_tokens[row] = uint32_t(f.tokens[t]), r.host_positions[row] = f.cache->seen() + t;
+      if (f.want == Want::kAll || (f.want == Want::kLast && t + 1 == n)) {
+        r.host_logit_row[r.wanted.size()] = row;
+        r.wanted.push_back({i, t});
+      }
+    }
+  }
+  // Every layer of every cache makes room for its rows.
+  const uint32_t caches = uint32_t(feeds.size());
+  registry_.pool().each(caches * p.layers, [&](uint32_t i) {
+    const BatchPart& part = r.parts[i % caches];
+    const uint32_t layer = i / caches;
+    part.cache->place(layer, &r.host_places[(uint64_t(layer) * rows + part.first) * p.kv_heads]);
+  });
+  lane.ops.write(r.tokens, r.host_tokens.data(), rows * sizeof(uint32_t));
+  lane.ops.write(r.positions, r.host_positions.data(), rows * sizeof(uint32_t));
+  lane.ops.write(r.places, r.host_places.data(), uint64_t(p.layers) * rows * p.kv_heads * sizeof(sluice_store));
+  lane.attention.begin(r.parts, false);
+  const Activations a = activations(rows);
+  lane.ops.embed(weights_->embedding, r.tokens, a.x);
+  for (uint32_t l = 0; l < p.layers; l++) {
+    lane.attention.set_places(r.places + uint64_t(l) * rows * p.kv_heads);
+    llama_block(lane.ops, p, *weights_, l, a, r.positions, lane.attention);
+  }
+  run_logits(lane, a.x, sink);
+  lane.ops.wait();
+  registry_.pool().each(caches * p.layers, [&](uint32_t i) { feeds[i % caches].cache->end_layer(i / caches); });
+  for (const Feed& f : feeds) f.cache->end();
+}
+
+void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, const LogitSink& sink) {
+  const Hyperparameters& p = hyper();
+  Lane& lane = this->lane(exact);
+  SequenceCache& cache = *feed.cache;
+  const uint32_t n = uint32_t(feed.tokens.size()), tile = std::min(n, kTileRows);
+  make_room(tile, std::min(n, kLogitRows));
+  make_stream(n);
+  Room& r = *room_;
+  cache.begin(n, prefix);
+  const uint32_t start = cache.seen() + (prefix ? prefix->seen() : 0);
+  const sluice_mat stream{r.stream_x, n, p.width};
+  for (uint32_t first = 0; first < n; first += tile) {
+    const uint32_t rows = std::min(tile, n - first);
+    for (uint32_t t = 0; t < rows; t++) r.host_tokens[t] = uint32_t(feed.tokens[first + t]);
+    lane.ops.write(r.tokens, r.host_tokens.data(), rows * sizeof(uint32_t));
+    lane.ops.embed(weights_->embedding, r.tokens, rows_of(stream, first, rows));
+    if (!device_.immediate) lane.ops.wait();
+  }
+  std::vector<sluice_store> places(uint64_t(n) * p.kv_heads);
+  for (uint32_t l = 0; l < p.layers; l++) {
+    cache.open_prompt(l);
+    cache.place(l, places.data());
+    const uint32_t window = cache.evicting(l) ? cache.policy().layers[l].signal[1].window : 0;
+    const uint32_t signal_from = window && window < n ? n - window : 0;  // the first of this prompt's rows that count
+    for (uint32_t first = 0; first < n; first += tile) {
+      const uint32_t rows = std::min(tile, n - first);
+      for (uint32_t t = 0; t < rows; t++) r.host_positions[t] = start + first + t;
+      lane.ops.write(r.positions, r.host_positions.data(), rows * sizeof(uint32_t));
+      lane.ops.write(r.places, &places[uint64_t(first) * p.kv_heads], uint64_t(rows) * p.kv_heads * sizeof(sluice_store));
+      const BatchPart part{&cache, 0, rows, signal_from > first ? std::min(signal_from - first, rows) : 0};
+      lane.attention.begin({&part, 1}, true);
+      lane.attention.set_places(r.places);
+      Activations a = activations(rows);
+      a.x = rows_of(stream, first, rows);
+      llama_block(lane.ops, p, *weights_, l, a, r.positions, lane.attention);
+      if (!device_.immediate) lane.ops.wait();
+    }
+    lane.ops.wait();
+    cache.end_prompt_layer(l);
+  }
+  const uint32_t first_wanted = feed.want == Want::kAll ? 0 : feed.want == Want::kLast ? n - 1 : n;
+  for (uint32_t first = first_wanted; first < n; first += tile) {  // the row table holds a tile
+    r.wanted.clear();
+    for (uint32_t t = first; t < std::min(first + tile, n); t++) {
+      r.host_logit_row[t - first] = t;
+      r.wanted.push_back({0, t});
+    }
+    run_logits(lane, stream, sink);
+    if (!device_.immediate) lane.ops.wait();
+  }
+  cache.end();
+}
+
+uint64_t Engine::workspace_bytes() const {
+  return identity_owner_.live + fast_->attention.workspace_bytes() + exact_->attention.workspace_bytes();
+}
+uint64_t Engine::decoded_rows() const { return fast_->attention.decoded_rows() + exact_->attention.decoded_rows(); }
+
+}  // namespace sluice

@@ -1,0 +1,97 @@
+// A model on a backend, ready to run: decodes batches of sequences and takes whole prompts layer by layer. Owns
+// weights, queues, activations and the arena of all caches. What to feed and what to do with logits is up to the
+// callers (generate.h, lockstep.h).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/config/config.h"
+#include "core/run/attention.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace sluice {
+
+enum class Want : uint32_t { kNothing, kLast, kAll };  // logits of which of a feed's rows
+
+// Tokens that a sequence gets in a step.
+struct Feed {
+  SequenceCache* cache;
+  std::span<const int32_t> tokens;
+  Want want = Want::kLast;
+};
+
+// Logits [vocab] of row `row` of feed `feed`.
+struct LogitRow {
+  uint32_t feed, row;
+  std::span<const float> logits;
+};
+// Gets the wanted rows, some at a time, feed by feed and row by row; the logits are valid during the call.
+using LogitSink = std::function<void(std::span<const LogitRow> rows)>;
+
+class Engine {
+ public:
+  struct Options {
+    uint32_t threads = 0;      // as the config says if 0
+    uint32_t context = 0;      // positions to be ready for; the config's if 0
+    std::function<void(uint64_t, uint64_t)> progress;  // bytes of weights loaded, of all
+  };
+  // Opens the model and loads it. `registry` and its pool outlive the engine.
+  Engine(Registry& registry, const Config& config, const Options& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+
+  const ModelFile& file() const { return *file_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const Hyperparameters& hyper() const { return file_->hyper(); }
+  sluice_geometry geometry() const;
+  uint32_t context() const { return context_; }
+  const sluice_device& device() const { return device_; }
+  Arena& arena() { return *arena_; }
+  Registry& registry() { return registry_; }
+
+  // A cache for at most max_tokens tokens, under a policy that outlives it.
+  std::unique_ptr<SequenceCache> create_cache(const Policy& policy, uint32_t budget, uint32_t max_tokens);
+
+  // One step: every feed's tokens, after what its cache holds, each attending to its own cache; then the
+  // policies act. A feed of several tokens is a chunk, with the result of as many steps' attention but one
+  // eviction. Allocates nothing unless batch or logits outgrow all before.
+  void step(std::span<const Feed> feeds, bool exact, const LogitSink& sink);
+  // A whole prompt, layer by layer, exact over its own rows (and, with `prefix`, over that cache's: see
+  // SequenceCache::begin). The policy acts on each layer once its rows are in.
+  void prompt(const Feed& feed, const SequenceCache* prefix, bool exact, const LogitSink& sink);
+
+  uint64_t weight_bytes() const { return weights_->bytes(); }
+  uint64_t weight_file_bytes() const { return weights_->file_bytes(); }
+  uint64_t activation_bytes() const { return activation_bytes_; }
+  uint64_t workspace_bytes() const;
+  uint64_t decoded_rows() const;
+
+ private:
+  struct Lane;  // a queue with its attention
+  struct Room;  // device buffers for batches of some size
+  Lane& lane(bool exact);
+  Activations activations(uint32_t rows);
+  void make_room(uint32_t rows, uint32_t logit_rows);
+  void make_stream(uint32_t rows);
+  void* buffer(uint64_t bytes);
+  void run_logits(Lane& lane, sluice_mat x, const LogitSink& sink);
+
+  Registry& registry_;
+  std::unique_ptr<ModelFile> file_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  Instance backend_;
+  sluice_device device_{};
+  uint32_t context_ = 0;
+  std::unique_ptr<Arena> arena_;
+  ArenaOwner identity_owner_;
+  Piece identity_;
+  std::unique_ptr<Weights> weights_;
+  std::unique_ptr<Lane> exact_, fast_;
+  std::unique_ptr<Room> room_;
+  uint64_t activation_bytes_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,53 @@
+#include "core/run/kv_report.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace sluice {
+
+KvBytes kv_bytes(const SequenceCache& cache) {
+  const sluice_geometry& g = cache.policy().geometry;
+  const Ledger ledger = cache.ledger();
+  KvBytes kv;
+  kv.bytes = ledger.total();
+  const uint64_t elements = uint64_t(2) * g.layers * g.kv_heads * g.head_dim * cache.seen();
+  kv.bytes_f16 = elements * 2;
+  if (elements > 0) {
+    kv.ratio = double(kv.bytes) / double(kv.bytes_f16);
+    kv.bits_per_element = 8.0 * double(kv.bytes) / double(elements);
+  }
+  kv.tokens_kept = cache.tokens_kept();
+  kv.peak_bytes = cache.owner().peak + ledger[Kind::kPlugin];
+  for (uint32_t i = 0; i < kKinds; i++) kv.by_kind.push_back({std::string(kKindNames[i]), ledger.bytes[i]});
+  return kv;
+}
+
+std::vector<Stat> policy_stats(const Policy& policy) {
+  std::vector<Counter> sums;
+  for (const Instance& instance : policy.instances)
+    for (const Counter& c : instance.counters()) {
+      auto at = std::find_if(sums.begin(), sums.end(), [&](const Counter& s) { return s.name == c.name; });
+      if (at == sums.end()) at = sums.insert(sums.end(), {c.name, 0, 0});
+      at->numerator += c.numerator, at->denominator += c.denominator;
+    }
+  std::vector<Stat> stats;
+  for (const Counter& c : sums)
+    if (c.denominator != 0) stats.push_back({c.name, c.numerator / c.denominator});
+  return stats;
+}
+
+uint64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return uint64_t(usage.ru_maxrss) * 1024;
+}
+
+uint64_t current_rss_bytes() {
+  uint64_t size = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident;
+  return resident * uint64_t(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace sluice
