@@ -1,0 +1,97 @@
+#include "core/run/generate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/base/error.h"
+
+namespace sluice {
+namespace {
+
+// Bytes of `text` that end no character too early.
+size_t whole_characters(std::string_view text) {
+  size_t end = text.size();
+  for (size_t back = 1; back <= std::min<size_t>(3, text.size()); back++) {
+    const auto byte = uint8_t(text[text.size() - back]);
+    if ((byte & 0xC0) == 0x80) continue;
+    const size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+    if (length > back) end = text.size() - back;
+    break;
+  }
+  return end;
+}
+
+// Bytes of `text` that could not be the beginning of a stop string.
+size_t before_stop(std::string_view text, std::span<const std::string> stops) {
+  size_t end = text.size();
+  for (const std::string& stop : stops)
+    for (size_t n = std::min(stop.size() - 1, text.size()); n > 0; n--)
+      if (text.substr(text.size() - n) == std::string_view(stop).substr(0, n)) {
+        end = std::min(end, text.size() - n);
+        break;
+      }
+  return end;
+}
+
+}  // namespace
+
+Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_t> prompt, Sampler& sampler, const GenerateOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  if (prompt.empty()) throw Error("the prompt is empty: nothing to continue");
+  if (cache.seen() + prompt.size() + options.tokens > cache.max_tokens() + 1)
+    throw Error(fmt::format("{} tokens held + {} of the prompt + {} to generate exceed the {} this run was made for", cache.seen(),
+                            prompt.size(), options.tokens, cache.max_tokens()));
+  Generation g;
+  int32_t next = 0;
+  const LogitSink sink = [&](std::span<const LogitRow> rows) { next = sampler.pick(rows.back().logits); };
+  auto start = Clock::now();
+  if (options.chunk == 0) {
+    engine.prompt({&cache, prompt, Want::kLast}, nullptr, options.exact, sink);
+  } else {
+    for (size_t first = 0; first < prompt.size(); first += options.chunk) {
+      const auto rows = prompt.subspan(first, std::min<size_t>(options.chunk, prompt.size() - first));
+      const Feed feed{&cache, rows, first + rows.size() == prompt.size() ? Want::kLast : Want::kNothing};
+      engine.step({&feed, 1}, options.exact, sink);
+    }
+  }
+  g.prompt_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  start = Clock::now();
+  size_t shown = 0;
+  g.ended_by = "limit";
+  auto show = [&](size_t end) {
+    if (end > shown && options.stream) options.stream(std::string_view(g.text).substr(shown, end - shown));
+    shown = std::max(shown, end);
+  };
+  g.tokens.reserve(options.tokens);
+  while (g.tokens.size() < options.tokens) {
+    if (options.stop && *options.stop) {
+      g.ended_by = "interrupt";
+      break;
+    }
+    if (!options.ignore_end && engine.tokenizer().ends_generation(next)) {
+      g.ended_by = "end token";
+      break;
+    }
+    g.tokens.push_back(next);
+    g.text += engine.tokenizer().piece(next, options.ignore_end);
+    size_t cut = std::string::npos;
+    for (const std::string& stop : options.stops) cut = std::min(cut, stop.empty() ? std::string::npos : g.text.find(stop));
+    if (cut != std::string::npos) {
+      g.text.resize(cut);
+      g.ended_by = "stop string";
+      break;
+    }
+    show(std::min(whole_characters(g.text), before_stop(g.text, options.stops)));
+    if (g.tokens.size() == options.tokens) break;
+    const int32_t fed = next;
+    const Feed step{&cache, {&fed, 1}, Want::kLast};
+    engine.step({&step, 1}, options.exact, sink);
+  }
+  show(g.text.size());
+  g.decode_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return g;
+}
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+// Generation: a prompt, then tokens one by one until an end token, a stop string or the limit; streamed as text that
+// never ends inside a UTF-8 character.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/run/engine.h"
+#include "core/run/sampler.h"
+
+namespace sluice {
+
+struct GenerateOptions {
+  uint32_t tokens = 128;  // at most
+  bool exact = false;
+  uint32_t chunk = 0;     // feed the prompt in chunks of so many rows; 0: whole, layer by layer
+  bool ignore_end = false;  // go on after an end token
+  std::vector<std::string> stops;
+  const std::atomic<bool>* stop = nullptr;
+  std::function<void(std::string_view text)> stream;  // pieces as they come; may be empty
+};
+
+struct Generation {
+  std::vector<int32_t> tokens;  // generated, the end token not included
+  std::string text;
+  std::string ended_by;  // "end token", "stop string", "limit", "interrupt"
+  double prompt_seconds = 0, decode_seconds = 0;
+};
+
+// Feeds `prompt` to the cache (which may already hold tokens) and generates. Throws Error for an empty prompt on an
+// empty cache and for one that does not fit.
+Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_t> prompt, Sampler& sampler,
+                    const GenerateOptions& options);
+
+}  // namespace sluice
