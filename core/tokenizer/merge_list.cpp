@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 
 namespace sluice {
 
@@ -20,7 +21,7 @@ MergeList::MergeList(const Vocabulary& vocabulary) {
     const size_t space = text.find(' ', 1);
     if (text.empty() || space == std::string::npos || space + 1 == text.size())
       throw Error(fmt::format("merge {} of the vocabulary is \"{}\"; it must be two tokens with a space between", rank,
-                              text));
+                              printable(text)));
     const std::string_view left = std::string_view(text).substr(0, space);
     const std::string_view right = std::string_view(text).substr(space + 1);
     product.assign(left).append(right);
@@ -28,7 +29,8 @@ MergeList::MergeList(const Vocabulary& vocabulary) {
     for (const auto& [id, name] : {std::pair(ids[0], left), std::pair(ids[1], right),
                                    std::pair(ids[2], std::string_view(product))})
       if (id < 0)
-        throw Error(fmt::format("merge {} of the vocabulary is \"{}\", but there is no token \"{}\"", rank, text, name));
+        throw Error(fmt::format("merge {} of the vocabulary is \"{}\", but there is no token \"{}\"", rank,
+                                printable(text), printable(name)));
     merges.push_back({uint32_t(ids[0]), uint32_t(ids[1]), uint32_t(ids[2])});
   }
 }

@@ -11,6 +11,7 @@
 #include <array>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/tokenizer/unicode.h"
 
 namespace sluice {
@@ -131,7 +132,7 @@ PreTokenizer pre_tokenizer_of(std::string_view name) {
     known += known.empty() ? "" : ", ";
     known += named.name;
   }
-  throw Error(fmt::format("the vocabulary's pre-tokenizer \"{}\" is not known; known are: {}{}", name, known,
+  throw Error(fmt::format("the vocabulary's pre-tokenizer \"{}\" is not known; known are: {}{}", printable(name), known,
                           name.empty() || name == "default"
                               ? " (the file was written without saying how its text is cut; convert the model anew)"
                               : ""));

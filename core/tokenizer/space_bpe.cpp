@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/tokenizer/merge_list.h"
 #include "core/tokenizer/unicode.h"
 
@@ -28,15 +29,6 @@ int byte_of(std::string_view token) {
   return error == std::errc() && end == token.data() + 5 ? byte : -1;
 }
 
-bool valid_utf8(std::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    const Character c = character_at(text, at);
-    if (!c.valid) return false;
-    at += c.length;
-  }
-  return true;
-}
-
 // Whether text can become this token by characters and merges.
 bool mergeable(TokenKind kind) {
   return kind == TokenKind::kNormal || kind == TokenKind::kUserDefined || kind == TokenKind::kUnused;
@@ -54,7 +46,7 @@ SpaceBpe::SpaceBpe(const Vocabulary& vocabulary)
     const std::string& token = vocabulary.tokens[id];
     if (vocabulary.kinds[id] == TokenKind::kByte) {
       const int byte = byte_of(token);
-      if (byte < 0) throw Error(fmt::format("token {} is of the byte type, but written \"{}\", not as <0x0A>", id, token));
+      if (byte < 0) throw Error(fmt::format("token {} is of the byte type, but written \"{}\", not as <0x0A>", id, printable(token)));
       if (byte_ids_[size_t(byte)] == kNoSymbol) byte_ids_[size_t(byte)] = id;
     } else if (mergeable(vocabulary.kinds[id])) {
       const Character c = character_at(token, 0);
