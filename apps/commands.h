@@ -6,6 +6,8 @@
 
 namespace sluice {
 
+int run_config(std::span<const std::string> args);
+int run_inspect(std::span<const std::string> args);
 int run_plugin(std::span<const std::string> args);
 
 }  // namespace sluice

@@ -25,6 +25,25 @@ Examples:
   sluice plugin list
   sluice plugin describe h2o)",
      run_plugin},
+    {"config", "show, check or explain configuration files", R"(show|check|schema [FILE...] [--set K=V]
+
+  show FILE     the merged file, each value with the place it comes from
+  check FILE... all mistakes at once; exit code 2 if there are any
+  schema        every key with type, default and meaning, as JSON schema or --markdown
+
+Examples:
+  sluice config show configs/gear2_h2o20.toml
+  sluice config check configs/*.toml
+  sluice config schema --markdown)",
+     run_config},
+    {"inspect", "show what a model file holds", R"(FILE [--json] [--tensors]
+
+FILE is a GGUF file, a Hugging Face folder or a name in the model cache.
+
+Examples:
+  sluice inspect smollm2-135m-instruct
+  sluice inspect model.gguf --tensors)",
+     run_inspect},
 };
 
 void print(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }

@@ -18,13 +18,15 @@ namespace sluice {
 // Where a value stands: "configs/x.toml:12:1", or "--set codec.bits". Opens every message about it.
 struct Place {
   std::string text;
+  std::filesystem::path folder = {};  // relative paths in the value start here
 };
 
 using Scalar = std::variant<bool, int64_t, double, std::string>;
 
 struct Setting {
   Scalar value;
-  Place place;
+  Place place;           // of the value
+  Place key_place = {};  // of its name
 };
 
 // A module by name with the parameters the file gives it; defaults come from the module.
@@ -80,7 +82,7 @@ struct EvalConfig {
 struct Config {
   std::string name;  // of the policy in tables: the file's stem, or a variant's name
   std::filesystem::path file;
-  std::string model;      // as given
+  std::string model;  // as given
   Place model_place;
   uint32_t context = 4096;
   ModuleChoice backend{"cpu", {}, {}};
@@ -117,7 +119,7 @@ std::string show_config(const std::filesystem::path& file, std::span<const std::
 std::string config_reference_markdown(const Registry* registry);
 std::string config_schema_json(const Registry* registry);
 
-// A model file or folder from a name: an existing path (relative to `base`), or NAME, NAME.gguf in
+// A model file or folder from a name: an existing path (relative to the place's folder), or NAME, NAME.gguf in
 // $SLUICE_MODELS or ~/.cache/sluice/models. Error lists what was tried.
 std::filesystem::path find_model(const std::string& name, const Place& place);
 

@@ -1,0 +1,36 @@
+#include "apps/setup.h"
+
+#include "core/base/error.h"
+
+namespace sluice {
+
+Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const std::string> overrides,
+                   unsigned threads) {
+  std::vector<std::filesystem::path> folders;
+  if (files.empty()) folders = configured_plugin_path({}, overrides);
+  for (const std::filesystem::path& file : files) {
+    for (std::filesystem::path& folder : configured_plugin_path(file, overrides)) folders.push_back(std::move(folder));
+  }
+  Setup setup;
+  setup.pool = std::make_unique<ThreadPool>(threads);
+  setup.registry = std::make_unique<Registry>(Registry::search_path(folders), *setup.pool);
+  return setup;
+}
+
+std::vector<Config> load_configs(std::span<const std::filesystem::path> files, std::span<const std::string> overrides,
+                                 const Registry& registry) {
+  std::vector<Config> configs;
+  if (files.empty()) configs.push_back(default_config(overrides, &registry));
+  std::string mistakes;
+  for (const std::filesystem::path& file : files) {
+    try {
+      for (Config& config : load_config(file, overrides, &registry)) configs.push_back(std::move(config));
+    } catch (const Error& error) {
+      mistakes += (mistakes.empty() ? "" : "\n") + std::string(error.what());
+    }
+  }
+  if (!mistakes.empty()) throw Error(mistakes);
+  return configs;
+}
+
+}  // namespace sluice

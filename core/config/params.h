@@ -1,0 +1,16 @@
+// Module parameters against a module's own list; the part of params.cpp that parse.cpp and show.cpp share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/config/config.h"
+#include "core/config/mistakes.h"
+
+namespace sluice {
+
+// As resolve_params, but mistakes are collected. `label` is the table the choice stands in: "codec.key".
+std::vector<sluice_value> check_params(const sluice_module& module, const ModuleChoice& choice, std::string_view label,
+                                       Mistakes& mistakes);
+
+}  // namespace sluice
