@@ -6,8 +6,12 @@
 
 namespace sluice {
 
+int run_bench(std::span<const std::string> args);
+int run_compare(std::span<const std::string> args);
 int run_config(std::span<const std::string> args);
 int run_inspect(std::span<const std::string> args);
 int run_plugin(std::span<const std::string> args);
+int run_ppl(std::span<const std::string> args);
+int run_run(std::span<const std::string> args);
 
 }  // namespace sluice

@@ -19,6 +19,38 @@ namespace sluice {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"run", "generate from a prompt, or chat", R"([CONFIG] --text S | --file F [-n N] [--chat] [--set K=V]
+
+Streams the text to stdout and closes with tokens, speed and bytes of the cache on stderr.
+
+Examples:
+  sluice run --text "Once upon a time" -n 64
+  sluice run configs/gear2_h2o20.toml --chat --set model.path=llama2-7b.gguf
+  sluice run configs/gear4.toml --file prompt.txt -n 200 --json)",
+     run_run},
+    {"compare", "several policies in lockstep over one text", R"(CONFIG... --file F | --text S [--tokens N] [--html OUT]
+
+Feeds the same tokens to every policy, token by token through its compressed cache, and measures each against the
+F16 cache: perplexity, KL divergence, top token, stored bytes by kind, tok/s.
+
+Examples:
+  sluice compare configs/demo.toml --file book.txt --tokens 512 --html out/compare.html
+  sluice compare configs/gear2.toml configs/group2.toml --file book.txt --fail-if 'kld>0.3')",
+     run_compare},
+    {"ppl", "perplexity and KL divergence of one policy", R"([CONFIG] --file F | --text S [--tokens N] [--mode decode|chunked]
+
+Examples:
+  sluice ppl configs/gear4.toml --file wiki.test.raw --tokens 2048
+  sluice ppl configs/group4.toml --file wiki.test.raw --mode chunked --chunk 256 --json)",
+     run_ppl},
+    {"bench", "prompt and decode speed, with bytes and share of bandwidth", R"([CONFIG...] [-p N] [-n N] [-d N] [-r N] [-t N] [--batch N] [-o FORMAT]
+
+N may be a list or range: 0,1024,4096 or 1-4. A depth is prefilled once and forked for each repetition.
+
+Examples:
+  sluice bench configs/full.toml configs/gear2.toml -p 512 -n 64 -d 0,4096
+  sluice bench --set model.path=llama2-7b.gguf -t 1,2 -o json)",
+     run_bench},
     {"plugin", "list plugins and describe what they provide", R"(list | describe NAME [--markdown]
 
 Examples:

@@ -23,7 +23,7 @@ struct Memory {
 
 // A growing array of plain values in the arena. Its owner releases it.
 template <class T>
-struct Table {
+struct ArenaArray {
   Piece piece;
   uint32_t count = 0;
 
@@ -84,13 +84,13 @@ struct CodedBlock {
 // (rescued rows, never coded again), then the tail, oldest first; their slots are `slots`, or the run from
 // `first_slot` where nothing is ever evicted.
 struct Side {
-  Table<Segment> segments;
+  ArenaArray<Segment> segments;
   uint32_t rows = 0;     // dense rows in use; without a codec: rows up to the highest slot ever used
   uint32_t rescued = 0;  // the first so many dense rows are the side list
   uint32_t first_slot = 0;
-  Table<uint16_t> slots;      // [rows] of an evicting coded side
-  Table<sluice_span> spans;   // [blocks], as codecs read them
-  Table<CodedBlock> blocks;   // [blocks]
+  ArenaArray<uint16_t> slots;      // [rows] of an evicting coded side
+  ArenaArray<sluice_span> spans;   // [blocks], as codecs read them
+  ArenaArray<CodedBlock> blocks;   // [blocks]
 
   uint16_t* row(uint32_t r, uint32_t head_dim) const {
     return reinterpret_cast<uint16_t*>(segments[r / kSegmentRows].piece.data) + uint64_t(r % kSegmentRows) * head_dim;
@@ -111,8 +111,8 @@ void unshare_rows(Side& side, uint32_t head_dim, const Memory& memory);
 
 // Which slots of an evictor's lane are free, and how many sides still hold a row of each.
 struct SlotPool {
-  Table<uint16_t> free;     // a stack, the next to use on top
-  Table<uint8_t> holders;   // [capacity], kept where a codec may hold rows of dead tokens
+  ArenaArray<uint16_t> free;     // a stack, the next to use on top
+  ArenaArray<uint8_t> holders;   // [capacity], kept where a codec may hold rows of dead tokens
 };
 
 }  // namespace sluice

@@ -351,7 +351,7 @@ void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt) {
   for (uint32_t lane = 0; lane < lanes; lane++) {
     SlotPool& pool = layer.pools[lane];
     if (pool.holders.count) {
-      Table<uint8_t> holders;
+      ArenaArray<uint8_t> holders;
       holders.reserve(capacity, layer.memory);
       holders.count = capacity;
       std::memset(holders.data(), 0, capacity);
@@ -412,7 +412,7 @@ Piece copy_piece(const Piece& from, const Memory& memory) {
   return to;
 }
 template <class T>
-Table<T> copy_table(const Table<T>& from, const Memory& memory) {
+ArenaArray<T> copy_table(const ArenaArray<T>& from, const Memory& memory) {
   return {copy_piece(from.piece, memory), from.count};
 }
 

@@ -20,10 +20,10 @@ struct LayerCache {
   Piece state;            // of the evictor, then a guard line
   sluice_lanes lanes{};
   uint32_t live = 0;      // tokens per lane
-  Table<Side> sides;      // [kv_heads][2]
-  Table<SlotPool> pools;  // [evictor lanes]
-  Table<uint32_t> pending_slots;      // [row][evictor lane]: tokens the evictor has not been told of
-  Table<uint32_t> pending_positions;  // [row]
+  ArenaArray<Side> sides;      // [kv_heads][2]
+  ArenaArray<SlotPool> pools;  // [evictor lanes]
+  ArenaArray<uint32_t> pending_slots;      // [row][evictor lane]: tokens the evictor has not been told of
+  ArenaArray<uint32_t> pending_positions;  // [row]
   CacheCounters counters;
 
   const LayerPolicy& rules() const { return policy->layers[index]; }

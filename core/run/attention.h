@@ -59,7 +59,7 @@ class CacheAttention final : public Attention {
   std::vector<uint32_t> order_;
   std::vector<Group> groups_;  // of the coded sequences
   ArenaOwner owner_;
-  Table<float> work_;  // scores and scratch of the coded lanes
+  ArenaArray<float> work_;  // scores and scratch of the coded lanes
   std::atomic<uint64_t> decoded_rows_{0};
 };
 

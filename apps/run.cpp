@@ -1,0 +1,148 @@
+// `sluice run`: generates from a prompt or chats, streaming, and closes with what the cache held.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "apps/commands.h"
+#include "apps/interrupt.h"
+#include "apps/session.h"
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/report/json.h"
+#include "core/run/generate.h"
+#include "core/run/kv_report.h"
+#include "core/tokenizer/chat_template.h"
+
+namespace sluice {
+namespace {
+
+struct Turn {
+  std::string text;
+  bool end = false;
+};
+
+// The next line a person types. Ends at end of file.
+Turn ask() {
+  if (isatty(STDIN_FILENO)) fmt::print(stderr, "\n> ");
+  Turn turn;
+  turn.end = !std::getline(std::cin, turn.text);
+  return turn;
+}
+
+void closing_line(const Generation& g, size_t prompt_tokens, const SequenceCache& cache) {
+  const KvBytes kv = kv_bytes(cache);
+  fmt::print(stderr, "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {:.1f} tok/s, KV {} stored, {:.1f} % of F16's {}, ended by {}]\n",
+             prompt_tokens, g.tokens.size(), prompt_tokens / std::max(g.prompt_seconds, 1e-9),
+             (g.tokens.empty() ? 0.0 : double(g.tokens.size())) / std::max(g.decode_seconds, 1e-9), human_bytes(kv.bytes), 100 * kv.ratio,
+             human_bytes(kv.bytes_f16), g.ended_by);
+}
+
+}  // namespace
+
+int run_run(std::span<const std::string> args) {
+  po::options_description options = config_options();
+  options.add(text_options());
+  options.add_options()
+      ("json", "one JSON object instead of streamed text")
+      ("n,n", po::value<std::string>()->value_name("N"), "tokens to generate at most (default 128, in a chat 512 a turn)")
+      ("chat", "a conversation: --text or --file is the first message, further ones are read from stdin")
+      ("system", po::value<std::string>()->value_name("S"), "the system message of a chat")
+      ("stop", po::value<std::vector<std::string>>()->composing()->value_name("S"), "end at this string; may repeat")
+      ("ignore-end", "go on after an end token")
+      ("parse-special", "control tokens in the text are control tokens")
+      ("exact", "float activations");
+  const auto words = parse_words("run", args, options, {{"CONFIG"}, 0, false});
+  if (!words) return kExitOk;
+  const bool chat = words->has("chat"), json = words->has("json");
+  GenerateOptions generate_options;
+  generate_options.tokens = uint32_t(words->integer("n", chat ? 512 : 128, 1, 1 << 20));
+  generate_options.exact = words->has("exact"), generate_options.ignore_end = words->has("ignore-end");
+  generate_options.stops = words->list("stop"), generate_options.stop = &interrupt_flag();
+  std::string text;
+  if (!chat || words->has("text") || words->has("file")) text = input_text(*words);
+
+  std::vector<std::string> files = words->positional;
+  Session session = open_configs(files, words->overrides());
+  if (session.configs.size() > 1)
+    throw Error(fmt::format("run: {} holds {} policies; name one of them", files[0], session.configs.size()));
+  const Config& config = session.configs.front();
+  load_model(session, 0);
+  Engine& engine = *session.engine;
+  const auto policy = build_policy(*session.registry, config, engine.geometry());
+  const Vocabulary& vocabulary = engine.tokenizer().vocabulary();
+  if (chat && vocabulary.chat_template.empty())
+    throw Error(fmt::format("{}: this model has no chat template; run it without --chat", engine.file().path().string()));
+
+  std::vector<ChatMessage> messages;
+  if (words->has("system")) messages.push_back({"system", words->text("system")});
+  std::vector<int32_t> prompt;
+  std::vector<int32_t> held;  // the ids the cache has seen, in a chat
+  if (chat) {
+    if (text.empty()) {
+      const Turn turn = ask();
+      if (turn.end) return kExitOk;
+      text = turn.text;
+    }
+    messages.push_back({"user", text});
+    prompt = encode_chat(vocabulary.chat_template, messages, engine.tokenizer(), true);
+  } else {
+    prompt = engine.tokenizer().encode_prompt(text, words->has("parse-special"));
+  }
+  if (prompt.empty()) throw Error("run: the prompt is empty: nothing to continue");
+  const uint32_t need = uint32_t(std::min<size_t>(prompt.size() + generate_options.tokens, 1u << 30));
+  if (!chat && need > engine.context())
+    throw Error(fmt::format("run: the prompt has {} tokens; with {} to generate that exceeds the context of {}. Raise model.context (the "
+                            "model was trained on {}), or generate fewer", prompt.size(), generate_options.tokens, engine.context(), engine.hyper().context));
+  const uint32_t room = chat ? engine.context() : need;
+  auto cache = engine.create_cache(*policy, budget_tokens(config, *policy, room), room);
+  Sampler sampler(config.sampler);
+  if (!json)
+    generate_options.stream = [](std::string_view piece) {
+      std::fwrite(piece.data(), 1, piece.size(), stdout);
+      std::fflush(stdout);
+    };
+  if (config.cache.chunked) generate_options.chunk = config.cache.chunk;
+
+  for (;;) {
+    Generation g = generate(engine, *cache, prompt, sampler, generate_options);
+    if (json) {
+      nlohmann::ordered_json out = {{"text", g.text}, {"tokens", g.tokens}, {"prompt_tokens", prompt.size()},
+                                    {"tok_s", g.tokens.empty() ? 0.0 : double(g.tokens.size()) / std::max(g.decode_seconds, 1e-9)},
+                                    {"ended_by", g.ended_by}, {"kernel", engine.device().kernels}, {"kv", to_json(kv_bytes(*cache))}};
+      fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      std::fflush(stdout);
+    } else {
+      if (g.text.empty() || g.text.back() != '\n') std::fputc('\n', stdout);
+      std::fflush(stdout);
+      closing_line(g, prompt.size(), *cache);
+    }
+    if (!chat || interrupted()) break;
+    // The cache has seen the prompt and all generated tokens but the last; the next prompt is what the template
+    // adds to that.
+    held.insert(held.end(), prompt.begin(), prompt.end());
+    held.insert(held.end(), g.tokens.begin(), g.tokens.end());
+    const Turn turn = ask();
+    if (turn.end) break;
+    messages.push_back({"assistant", g.text});
+    messages.push_back({"user", turn.text});
+    const std::vector<int32_t> whole = encode_chat(vocabulary.chat_template, messages, engine.tokenizer(), true);
+    size_t same = 0;
+    while (same < whole.size() && same < cache->seen() && whole[same] == held[same]) same++;
+    if (same < cache->seen()) {
+      // The template tells the past otherwise than it was generated: start over.
+      cache = engine.create_cache(*policy, budget_tokens(config, *policy, room), room);
+      same = 0;
+    }
+    held.resize(same);
+    prompt.assign(whole.begin() + std::ptrdiff_t(same), whole.end());
+    if (cache->seen() + prompt.size() + generate_options.tokens > room) {
+      fmt::print(stderr, "[the context of {} tokens is full: the conversation ends here]\n", room);
+      break;
+    }
+  }
+  return interrupted() ? kExitFailed : kExitOk;
+}
+
+}  // namespace sluice
