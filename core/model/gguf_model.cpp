@@ -27,7 +27,7 @@ class Keys {
  public:
   Keys(const GgufFile& file, std::string architecture) : file_(file), prefix_(std::move(architecture) + ".") {}
 
-  std::string name(std::string_view key) const { return prefix_ + std::string(key); }
+  std::string name(std::string_view key) const { return std::string(prefix_).append(key); }
   const GgufEntry* find(std::string_view key) const { return file_.find(name(key)); }
   std::optional<uint32_t> integer(std::string_view key) const { return file_.unsigned_value(name(key)); }
   std::optional<double> number(std::string_view key) const { return file_.number(name(key)); }
