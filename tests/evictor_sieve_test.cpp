@@ -208,6 +208,22 @@ TEST(EvictorSieve, RanksAPromptBySums) {
   EXPECT_EQ(driver.select(1), (std::vector<Positions>{{4}, {3}}));
 }
 
+// A prompt in pieces: evictions between them, so that tokens find slots of others.
+TEST(EvictorSieve, RanksAPromptInChunks) {
+  const Instance module = make_evictor("sieve", {{"recent", 0}, {"sinks", 0}});
+  EvictorDriver driver(module, {.capacity = 6, .budget = 4, .prompt = 1});
+  driver.insert(6);
+  driver.observe(6, [](uint32_t, uint32_t p) { return p < 2 ? 5.0f - float(p) : 10.0f; });
+  Positions victims = driver.select(2)[0];
+  std::sort(victims.begin(), victims.end());
+  EXPECT_EQ(victims, (Positions{0, 1}));
+  driver.insert(2);
+  driver.observe(2, [](uint32_t, uint32_t p) { return p < 6 ? 0.0f : 3.0f; });
+  victims = driver.select(2)[0];
+  std::sort(victims.begin(), victims.end());
+  EXPECT_EQ(victims, (Positions{6, 7}));
+}
+
 // Marks and hand of decoding do not outlive a second prompt.
 TEST(EvictorSieve, StartsAnewAfterASecondPrompt) {
   const Instance module = make_evictor("sieve", kBare);

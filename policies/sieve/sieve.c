@@ -118,7 +118,6 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
     uint32_t before = queued(&lane, recent);
     for (uint32_t i = 0; i < n; i++) {
       uint32_t slot = slots[(size_t)l * n + i];
-      unmark(&lane, slot);
       if (lane.sums) lane.sums[slot] = 0;
       if (positions[i] >= policy->sinks) sluice_order_append(&lane.order, slot);
     }
@@ -128,8 +127,8 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
   }
 }
 
-/* Marks the slots that were seen by at least alpha even shares; returns how many. Bits of slots that hold no
- * token do no harm: insert() clears them. */
+/* Marks the slots that were seen by at least alpha even shares; returns how many. Victims leave unmarked and
+ * slots without a token see nothing, so a token finds its slot unmarked. */
 static uint32_t mark_hits(const view* lane, uint32_t capacity, const float* peak, float alpha) {
   uint32_t hits = 0;
   for (uint32_t first = 0; first < capacity; first += 64) {
@@ -165,16 +164,15 @@ typedef struct {
   uint64_t oldest; /* victims that were the oldest of the queue */
 } walk;
 
-/* Takes n tokens of the queue. Within one call the hand goes around once; a token that it unmarked is spared
- * until no other is left, and then goes in the hand's order: another lap would turn a large n into a plain
- * FIFO. With n = 1 this is SIEVE as published. */
+/* Takes n tokens of the queue. The hand comes back to a token that it unmarked only after a full lap, when no
+ * other is left; those then go in the hand's order. */
 static void sweep(const view* lane, uint32_t queue, uint32_t n, uint32_t* victims, walk* seen) {
   uint32_t at = *lane->hand && *lane->hand <= queue ? *lane->hand - 1 : 0;
   uint32_t first_gap = queue, last = 0, oldest = 0;
-  for (uint32_t found = 0, steps = 0; found < n; steps++, at = at + 1 < queue ? at + 1 : 0) {
+  for (uint32_t found = 0; found < n; at = at + 1 < queue ? at + 1 : 0) {
     uint32_t slot = sluice_order_at(&lane->order, at);
     if (slot == SLUICE_FREE) continue;
-    if (steps < queue && marked(lane, slot)) {
+    if (marked(lane, slot)) {
       unmark(lane, slot);
       seen->moves++;
       continue;
