@@ -34,7 +34,7 @@ std::vector<Field> fields_of(const Comparison& comparison, const PolicyResult& r
       {{"kv_bytes_f16", ""}, when(stored, kv.bytes_f16)},
       {{"kv_ratio", "of F16"}, when(stored, kv.ratio, percent_text(kv.ratio))},
       {{"kv_bits_per_element", "bits/element"}, when(stored, kv.bits_per_element, fixed_text(kv.bits_per_element, 2))},
-      {{"kv_tokens_kept", "tokens kept"}, {kv.tokens_kept, fixed_text(kv.tokens_kept, 1)}},
+      {{"kv_tokens_kept", "tokens kept"}, {kv.tokens_kept, fixed_text(kv.tokens_kept, 0)}},
       {{"kv_peak_bytes", ""}, when(stored, kv.peak_bytes)},
       {{"tokens", ""}, row.tokens},
       {{"compressed_before_scoring", ""}, row.compressed_before_scoring},

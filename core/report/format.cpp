@@ -5,6 +5,15 @@
 #include <cmath>
 
 namespace sluice {
+namespace {
+
+// 0: by powers of ten.
+int divergence_decimals(double nats) {
+  const double size = std::abs(nats);
+  return size < 0.000095 ? 0 : size < 0.00095 ? 5 : 4;
+}
+
+}  // namespace
 
 std::string bytes_text(uint64_t bytes) {
   if (bytes < 1000) return fmt::format("{} B", bytes);
@@ -17,9 +26,13 @@ std::string bytes_text(uint64_t bytes) {
 }
 
 std::string count_text(uint64_t n) {
-  std::string digits = fmt::format("{}", n);
-  for (size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
-  return digits;
+  const std::string digits = fmt::format("{}", n);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
 }
 
 std::string fixed_text(double x, int decimals) {
@@ -33,10 +46,14 @@ std::string percent_text(double share, int decimals) {
 }
 
 std::string divergence_text(double nats) {
-  if (std::isnan(nats)) return "-";
   if (nats == 0) return "0";
-  if (std::abs(nats) < 0.00095) return fmt::format("{:.1e}", nats);
-  return fmt::format("{:.4f}", nats);
+  const int decimals = divergence_decimals(nats);
+  return decimals > 0 ? fixed_text(nats, decimals) : fmt::format("{:.1e}", nats);
+}
+
+std::string divergence_error_text(double nats, double se) {
+  const int decimals = divergence_decimals(nats);
+  return decimals > 0 ? fixed_text(se, decimals) : divergence_text(se);
 }
 
 std::string plus_minus_text(double x, double se, int decimals) {

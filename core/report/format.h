@@ -8,11 +8,13 @@
 namespace sluice {
 
 // All give "-" for an unknown (NaN) figure.
-std::string bytes_text(uint64_t bytes);                              // "5.61 MiB", three digits
-std::string count_text(uint64_t n);                                  // "1,024"
-std::string fixed_text(double x, int decimals);                      // "4.50"
-std::string percent_text(double share, int decimals = 1);            // 0.287 -> "28.7 %"
-std::string divergence_text(double nats);                            // "0.0061", "1.2e-05", "0"
+std::string bytes_text(uint64_t bytes);                    // "5.61 MiB", three digits
+std::string count_text(uint64_t n);                        // "1,024"
+std::string fixed_text(double x, int decimals);            // "4.50"
+std::string percent_text(double share, int decimals = 1);  // 0.287 -> "28.7 %"
+std::string divergence_text(double nats);
+std::string divergence_error_text(double nats, double se);  // se with as many decimals as divergence_text(nats) has
+                                                            // "0.0061", "1.2e-05", "0"
 std::string plus_minus_text(double x, double se, int decimals = 2);  // "17.92 ± 1.21"
 // The shortest decimal that reads back as the same double, as JSON writes it; "" for NaN and infinities.
 std::string exact_text(double x);

@@ -28,7 +28,7 @@ struct KvBytes {
   uint64_t bytes = 0;
   uint64_t bytes_f16 = 0;              // the same tokens, all kept, in F16
   double ratio = kUnknown;             // bytes / bytes_f16
-  double bits_per_element = kUnknown;  // 8 bytes over the F16 elements of the tokens kept or not: 16 ratio
+  double bits_per_element = kUnknown;  // stored bits over the elements of all tokens, kept or not: 16 ratio
   double tokens_kept = kUnknown;       // mean rows per lane
   uint64_t peak_bytes = 0;
   std::vector<std::pair<std::string, uint64_t>> by_kind;  // any subset of kByteKinds; their sum is `bytes`
@@ -63,7 +63,7 @@ struct PolicyResult {
   std::string settings;        // for people: "gear bits=2 rank=4 ..., h2o recent=50%, budget 20% = 204 tokens"
   bool reference = false;      // the row the others are measured against
   std::optional<uint64_t> first_divergence;  // the first position whose top token differs from the reference's
-  std::vector<CurveBin> kld_curve;           // at most some hundred bins, see bin_curve()
+  std::vector<CurveBin> kld_curve;           // see bin_curve()
 };
 
 struct MemoryUse {

@@ -66,7 +66,7 @@ class RunningMean {
 double percentile(std::vector<double>& values, double fraction);
 
 // Averages neighbouring positions into at most `max_bins` bins of equal width (the last may be narrower).
-std::vector<CurveBin> bin_curve(std::span<const double> per_position, size_t max_bins = 200);
+std::vector<CurveBin> bin_curve(std::span<const double> per_position, size_t max_bins = 64);
 
 // Gathers the positions of one policy and fills the figures of its row.
 class Fidelity {

@@ -60,27 +60,26 @@ std::vector<BudgetWinner> winners_by_budget(const Comparison& comparison) {
   return winners;
 }
 
-std::string verdict_text(const Comparison& comparison) {
-  const auto& rows = comparison.policies;
-  const auto front = pareto_front(comparison);
-  const size_t ranked = size_t(std::count_if(rows.begin(), rows.end(), is_ranked));
+std::string front_text(const Comparison& comparison) {
+  const size_t front = pareto_front(comparison).size();
+  const auto ranked = std::count_if(comparison.policies.begin(), comparison.policies.end(), is_ranked);
   if (ranked == 0) return "Nothing to rank: no row has both stored bytes and a divergence from a reference.";
-  const bool one = front.size() == 1;
-  std::string text =
-      fmt::format("{} of {} rows {} worth {} bytes: nothing else stays as close to the reference in as few.",
-                  front.size(), ranked, one ? "is" : "are", one ? "its" : "their");
+  return fmt::format("{} of {} rows {} worth {} bytes: nothing else stays as close to the reference in as few.", front,
+                     ranked, front == 1 ? "is" : "are", front == 1 ? "its" : "their");
+}
+
+std::string verdict_text(const Comparison& comparison) {
   constexpr std::string_view kNames[] = {"half", "a quarter", "an eighth", "a sixteenth"};
   const auto winners = winners_by_budget(comparison);
   std::string budgets;
   for (size_t i = 0; i < winners.size(); ++i) {
     if (!winners[i].row) continue;
-    const PolicyResult& row = rows[*winners[i].row];
-    budgets += fmt::format("{} {} of F16's bytes {} (KLD {}{})", budgets.empty() ? "Closest within" : "; within",
+    const PolicyResult& row = comparison.policies[*winners[i].row];
+    budgets += fmt::format("{} {} of F16's bytes {} (KLD {}{})", budgets.empty() ? " Closest within" : "; within",
                            kNames[i], row.policy, divergence_text(row.kld_mean),
                            std::isfinite(row.same_top) ? ", same top token " + percent_text(row.same_top) : "");
   }
-  if (!budgets.empty()) text += " " + budgets + ".";
-  return text;
+  return front_text(comparison) + (budgets.empty() ? "" : budgets + ".");
 }
 
 }  // namespace sluice

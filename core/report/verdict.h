@@ -27,7 +27,9 @@ struct BudgetWinner {
 };
 std::vector<BudgetWinner> winners_by_budget(const Comparison& comparison);
 
-// One or two sentences: how many are worth considering, and who is closest to the reference at which share of bytes.
+// How many rows are worth their bytes, as a sentence.
+std::string front_text(const Comparison& comparison);
+// The same and who is closest to the reference within which share of the bytes.
 std::string verdict_text(const Comparison& comparison);
 
 }  // namespace sluice
