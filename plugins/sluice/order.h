@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* A view of one lane's order. */
+/* A view of one lane's order, passed by value. */
 typedef struct sluice_order {
   uint32_t* live;   /* tokens in it */
   uint16_t* narrow; /* [capacity] slots by age where slot ids fit, else NULL */
@@ -43,32 +43,37 @@ static inline sluice_order sluice_order_open(const void* orders, const sluice_la
   return order;
 }
 
+/* The slot at a rank where there is no gap. */
+static inline uint32_t sluice_order_slot(sluice_order order, uint32_t rank) {
+  return order.wide ? order.wide[rank] : order.narrow[rank];
+}
+
 /* The slot at a rank; SLUICE_FREE where one was removed. */
-static inline uint32_t sluice_order_at(const sluice_order* order, uint32_t rank) {
-  if (order->wide) return order->wide[rank];
-  return order->narrow[rank] == 0xFFFF ? SLUICE_FREE : order->narrow[rank];
+static inline uint32_t sluice_order_at(sluice_order order, uint32_t rank) {
+  uint32_t slot = sluice_order_slot(order, rank);
+  return order.wide || slot != 0xFFFF ? slot : SLUICE_FREE;
 }
 
-static inline void sluice_order_set(const sluice_order* order, uint32_t rank, uint32_t slot) {
-  if (order->wide)
-    order->wide[rank] = slot;
+static inline void sluice_order_set(sluice_order order, uint32_t rank, uint32_t slot) {
+  if (order.wide)
+    order.wide[rank] = slot;
   else
-    order->narrow[rank] = (uint16_t)slot;
+    order.narrow[rank] = (uint16_t)slot;
 }
 
-static inline void sluice_order_append(const sluice_order* order, uint32_t slot) {
-  sluice_order_set(order, (*order->live)++, slot);
+static inline void sluice_order_append(sluice_order order, uint32_t slot) {
+  sluice_order_set(order, (*order.live)++, slot);
 }
 
 /* Leaves a gap at the rank; returns the slot that was there. */
-static inline uint32_t sluice_order_remove(const sluice_order* order, uint32_t rank) {
+static inline uint32_t sluice_order_remove(sluice_order order, uint32_t rank) {
   uint32_t slot = sluice_order_at(order, rank);
   sluice_order_set(order, rank, SLUICE_FREE);
   return slot;
 }
 
 /* Closes `gaps` gaps, of which none is before rank `first`. */
-static inline void sluice_order_close(const sluice_order* order, uint32_t first, uint32_t gaps) {
+static inline void sluice_order_close(sluice_order order, uint32_t first, uint32_t gaps) {
   uint32_t from = first, to = first, found = 0, rest;
   for (; found < gaps; from++) {
     uint32_t slot = sluice_order_at(order, from);
@@ -78,23 +83,22 @@ static inline void sluice_order_close(const sluice_order* order, uint32_t first,
     else
       to++;
   }
-  rest = *order->live - from;
-  if (order->wide)
-    memmove(order->wide + to, order->wide + from, rest * sizeof(uint32_t));
+  rest = *order.live - from;
+  if (order.wide)
+    memmove(order.wide + to, order.wide + from, rest * sizeof(uint32_t));
   else
-    memmove(order->narrow + to, order->narrow + from, rest * sizeof(uint16_t));
-  *order->live -= gaps;
+    memmove(order.narrow + to, order.narrow + from, rest * sizeof(uint16_t));
+  *order.live -= gaps;
 }
 
 /* Does the token at rank a outlast the one at rank b? A higher score does, of equal ones the younger. */
-static inline int sluice_order_outlasts(const sluice_order* order, const float* scores, uint32_t a, uint32_t b) {
-  float of_a = scores[sluice_order_at(order, a)], of_b = scores[sluice_order_at(order, b)];
+static inline int sluice_order_outlasts(sluice_order order, const float* scores, uint32_t a, uint32_t b) {
+  float of_a = scores[sluice_order_slot(order, a)], of_b = scores[sluice_order_slot(order, b)];
   return of_a > of_b || (of_a == of_b && a > b);
 }
 
 /* Lets a rank sink to its place in a heap that has the longest-lasting token on top. */
-static inline void sluice_order_sink(const sluice_order* order, const float* scores, uint32_t* heap, uint32_t n,
-                                     uint32_t at) {
+static inline void sluice_order_sink(sluice_order order, const float* scores, uint32_t* heap, uint32_t n, uint32_t at) {
   uint32_t rank = heap[at], child;
   for (; (child = 2 * at + 1) < n; at = child) {
     if (child + 1 < n && sluice_order_outlasts(order, scores, heap[child + 1], heap[child])) child++;
@@ -106,18 +110,18 @@ static inline void sluice_order_sink(const sluice_order* order, const float* sco
 
 /* Removes, of the tokens at ranks below `candidates`, the n with the lowest scores[slot], of equal ones the
  * oldest, and writes their slots to victims[n]. 1 <= n <= candidates. One pass with a heap in victims. */
-static inline void sluice_order_take_lowest(const sluice_order* order, const float* scores, uint32_t candidates,
-                                            uint32_t n, uint32_t* victims) {
+static inline void sluice_order_take_lowest(sluice_order order, const float* scores, uint32_t candidates, uint32_t n,
+                                            uint32_t* victims) {
   uint32_t i, oldest = candidates;
   float limit;
   for (i = 0; i < n; i++) victims[i] = i;
   for (i = n / 2; i-- > 0;) sluice_order_sink(order, scores, victims, n, i);
-  limit = scores[sluice_order_at(order, victims[0])];
+  limit = scores[sluice_order_slot(order, victims[0])];
   for (i = n; i < candidates; i++) {
-    if (!(scores[sluice_order_at(order, i)] < limit)) continue; /* a tie is younger than all of the heap */
+    if (!(scores[sluice_order_slot(order, i)] < limit)) continue; /* a tie is younger than all of the heap */
     victims[0] = i;
     sluice_order_sink(order, scores, victims, n, 0);
-    limit = scores[sluice_order_at(order, victims[0])];
+    limit = scores[sluice_order_slot(order, victims[0])];
   }
   for (i = 0; i < n; i++) {
     if (victims[i] < oldest) oldest = victims[i];
@@ -127,9 +131,9 @@ static inline void sluice_order_take_lowest(const sluice_order* order, const flo
 }
 
 /* For resize(): the same tokens in the same order under the slot ids map[old slot]. */
-static inline void sluice_order_move(const sluice_order* to, const sluice_order* from, const uint32_t* map) {
+static inline void sluice_order_move(sluice_order to, sluice_order from, const uint32_t* map) {
   uint32_t rank;
-  for (rank = 0; rank < *from->live; rank++) sluice_order_append(to, map[sluice_order_at(from, rank)]);
+  for (rank = 0; rank < *from.live; rank++) sluice_order_append(to, map[sluice_order_slot(from, rank)]);
 }
 
 /* For reset(): SLUICE_OK if `kept` tokens that must never leave fit into what is left after an eviction. */

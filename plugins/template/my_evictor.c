@@ -61,9 +61,9 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
   for (lane = 0; lane < lanes->count; lane++) {
     const uint32_t* map = slots + (size_t)lane * old_lanes->capacity;
     sluice_order to = order_of(state, lanes, lane), from = order_of(old, old_lanes, lane);
-    sluice_order_move(&to, &from, map);
+    sluice_order_move(to, from, map);
     for (rank = 0; rank < *from.live; rank++) {
-      uint32_t slot = sluice_order_at(&from, rank);
+      uint32_t slot = sluice_order_slot(from, rank);
       seen_of(state, lanes, lane)[map[slot]] = seen_of(old, old_lanes, lane)[slot];
     }
   }
@@ -76,7 +76,7 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
   for (lane = 0; lane < lanes->count; lane++) {
     sluice_order order = order_of(state, lanes, lane);
     for (i = 0; i < n; i++)
-      if (positions[i] >= policy->sinks) sluice_order_append(&order, slots[(size_t)lane * n + i]);
+      if (positions[i] >= policy->sinks) sluice_order_append(order, slots[(size_t)lane * n + i]);
   }
 }
 
@@ -94,7 +94,7 @@ static sluice_status choose(const void* self, void* state, const sluice_lanes* l
       return policy->host->fail(policy->host, SLUICE_INVALID, "my_evictor: asked for more victims than may leave");
   for (lane = 0; lane < lanes->count; lane++) {
     sluice_order order = order_of(state, lanes, lane);
-    sluice_order_take_lowest(&order, seen_of(state, lanes, lane), *order.live, n, victims + (size_t)lane * n);
+    sluice_order_take_lowest(order, seen_of(state, lanes, lane), *order.live, n, victims + (size_t)lane * n);
   }
   return SLUICE_OK;
 }

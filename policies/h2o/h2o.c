@@ -63,9 +63,9 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
     sluice_order to = order_of(state, lanes, lane), from = order_of(old, old_lanes, lane);
     const float* old_scores = scores_of(old, old_lanes, lane);
     float* scores = scores_of(state, lanes, lane);
-    sluice_order_move(&to, &from, map);
+    sluice_order_move(to, from, map);
     for (uint32_t rank = 0; rank < *from.live; rank++) {
-      uint32_t slot = sluice_order_at(&from, rank);
+      uint32_t slot = sluice_order_slot(from, rank);
       scores[map[slot]] = old_scores[slot];
     }
   }
@@ -80,7 +80,7 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
     for (uint32_t i = 0; i < n; i++) {
       uint32_t slot = slots[(size_t)lane * n + i];
       scores[slot] = 0;
-      if (positions[i] >= policy->sinks) sluice_order_append(&order, slot);
+      if (positions[i] >= policy->sinks) sluice_order_append(order, slot);
     }
   }
 }
@@ -115,8 +115,7 @@ static sluice_status choose(const void* self, void* state, const sluice_lanes* l
                                 "h2o: asked for more victims than there are tokens besides sinks and recent");
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     sluice_order order = order_of(state, lanes, lane);
-    sluice_order_take_lowest(&order, scores_of(state, lanes, lane), *order.live - recent, n,
-                             victims + (size_t)lane * n);
+    sluice_order_take_lowest(order, scores_of(state, lanes, lane), *order.live - recent, n, victims + (size_t)lane * n);
   }
   return SLUICE_OK;
 }

@@ -55,7 +55,7 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
   (void)self;
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     sluice_order to = order_of(state, lanes, lane), from = order_of(old, old_lanes, lane);
-    sluice_order_move(&to, &from, slots + (size_t)lane * old_lanes->capacity);
+    sluice_order_move(to, from, slots + (size_t)lane * old_lanes->capacity);
     ((uint64_t*)state)[lane] = ((const uint64_t*)old)[lane];
   }
 }
@@ -66,7 +66,7 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     sluice_order order = order_of(state, lanes, lane);
     for (uint32_t i = 0; i < n; i++)
-      if (positions[i] >= policy->sinks) sluice_order_append(&order, slots[(size_t)lane * n + i]);
+      if (positions[i] >= policy->sinks) sluice_order_append(order, slots[(size_t)lane * n + i]);
   }
 }
 
@@ -91,7 +91,7 @@ static uint32_t draw(uint64_t stream, uint64_t* drawn, uint32_t limit) {
 
 /* Floyd's way to draw a set: the i-th draw is among the first m - n + i + 1 ranks, and one that is already
  * taken stands for the last of them, which cannot be. */
-static void take_random(const sluice_order* order, uint64_t stream, uint64_t* drawn, uint32_t m, uint32_t n,
+static void take_random(sluice_order order, uint64_t stream, uint64_t* drawn, uint32_t m, uint32_t n,
                         uint32_t* victims) {
   uint32_t oldest = m;
   for (uint32_t i = 0; i < n; i++) {
@@ -113,7 +113,7 @@ static sluice_status choose(const void* self, void* state, const sluice_lanes* l
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     sluice_order order = order_of(state, lanes, lane);
     uint64_t stream = mix(policy->seed ^ mix(((uint64_t)lanes->layer << 32 | lane) + 1));
-    take_random(&order, stream, (uint64_t*)state + lane, *order.live - recent, n, victims + (size_t)lane * n);
+    take_random(order, stream, (uint64_t*)state + lane, *order.live - recent, n, victims + (size_t)lane * n);
   }
   return SLUICE_OK;
 }

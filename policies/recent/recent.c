@@ -47,7 +47,7 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
   (void)self;
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     sluice_order to = sluice_order_open(state, lanes, lane), from = sluice_order_open(old, old_lanes, lane);
-    sluice_order_move(&to, &from, slots + (size_t)lane * old_lanes->capacity);
+    sluice_order_move(to, from, slots + (size_t)lane * old_lanes->capacity);
   }
 }
 
@@ -57,7 +57,7 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     sluice_order order = sluice_order_open(state, lanes, lane);
     for (uint32_t i = 0; i < n; i++)
-      if (positions[i] >= policy->sinks) sluice_order_append(&order, slots[(size_t)lane * n + i]);
+      if (positions[i] >= policy->sinks) sluice_order_append(order, slots[(size_t)lane * n + i]);
   }
 }
 
@@ -73,8 +73,8 @@ static sluice_status choose(const void* self, void* state, const sluice_lanes* l
                                 "recent: asked for more victims than there are tokens besides sinks");
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     sluice_order order = sluice_order_open(state, lanes, lane);
-    for (uint32_t rank = 0; rank < n; rank++) victims[(size_t)lane * n + rank] = sluice_order_remove(&order, rank);
-    sluice_order_close(&order, 0, n);
+    for (uint32_t rank = 0; rank < n; rank++) victims[(size_t)lane * n + rank] = sluice_order_remove(order, rank);
+    sluice_order_close(order, 0, n);
   }
   return SLUICE_OK;
 }

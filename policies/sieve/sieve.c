@@ -94,9 +94,9 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
   for (uint32_t l = 0; l < lanes->count; l++) {
     view to = open_lane(state, lanes, l), from = open_lane(old, old_lanes, l);
     const uint32_t* map = slots + (size_t)l * old_lanes->capacity;
-    sluice_order_move(&to.order, &from.order, map);
+    sluice_order_move(to.order, from.order, map);
     for (uint32_t rank = 0; rank < *from.order.live; rank++) {
-      uint32_t slot = sluice_order_at(&from.order, rank), moved = map[slot];
+      uint32_t slot = sluice_order_slot(from.order, rank), moved = map[slot];
       if (to.sums && from.sums) to.sums[moved] = from.sums[slot];
       if (!to.sums && !from.sums && marked(&from, slot)) to.marks[moved / 64] |= (uint64_t)1 << moved % 64;
     }
@@ -119,11 +119,10 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
     for (uint32_t i = 0; i < n; i++) {
       uint32_t slot = slots[(size_t)l * n + i];
       if (lane.sums) lane.sums[slot] = 0;
-      if (positions[i] >= policy->sinks) sluice_order_append(&lane.order, slot);
+      if (positions[i] >= policy->sinks) sluice_order_append(lane.order, slot);
     }
     if (policy->keep_bit) continue;
-    for (uint32_t rank = before; rank < queued(&lane, recent); rank++)
-      unmark(&lane, sluice_order_at(&lane.order, rank));
+    for (uint32_t rank = before; rank < queued(&lane, recent); rank++) unmark(&lane, sluice_order_at(lane.order, rank));
   }
 }
 
@@ -136,7 +135,7 @@ static uint32_t mark_hits(const view* lane, uint32_t capacity, const float* peak
     uint64_t word = 0;
     for (uint32_t i = 0; i < in_word; i++) word |= (uint64_t)(peak[first + i] >= alpha) << i;
     lane->marks[first / 64] |= word;
-    for (; word; word &= word - 1) hits++;
+    hits += (uint32_t)__builtin_popcountll(word);
   }
   return hits;
 }
@@ -170,28 +169,25 @@ static void sweep(const view* lane, uint32_t queue, uint32_t n, uint32_t* victim
   uint32_t at = *lane->hand && *lane->hand <= queue ? *lane->hand - 1 : 0;
   uint32_t first_gap = queue, last = 0, oldest = 0;
   for (uint32_t found = 0; found < n; at = at + 1 < queue ? at + 1 : 0) {
-    uint32_t slot = sluice_order_at(&lane->order, at);
+    uint32_t slot = sluice_order_at(lane->order, at);
     if (slot == SLUICE_FREE) continue;
     if (marked(lane, slot)) {
       unmark(lane, slot);
       seen->moves++;
       continue;
     }
-    while (sluice_order_at(&lane->order, oldest) == SLUICE_FREE) oldest++;
+    while (sluice_order_at(lane->order, oldest) == SLUICE_FREE) oldest++;
     seen->oldest += at == oldest;
-    victims[found++] = sluice_order_remove(&lane->order, at);
+    victims[found++] = sluice_order_remove(lane->order, at);
     if (at < first_gap) first_gap = at;
     last = at;
   }
-  /* The hand goes on behind its last victim: to the next token of the queue, in ranks without gaps. */
-  uint32_t left_before = 0, left_behind = 0;
-  for (uint32_t rank = first_gap; rank < queue; rank++) {
-    if (sluice_order_at(&lane->order, rank) == SLUICE_FREE) continue;
-    left_before += rank < last;
-    left_behind += rank > last;
-  }
-  *lane->hand = left_behind ? first_gap + left_before + 1 : 0;
-  sluice_order_close(&lane->order, first_gap, n);
+  /* The hand goes on to the next token of the queue, whose rank will be without the gaps before it. */
+  uint32_t next = last, rank = first_gap;
+  while (next < queue && sluice_order_at(lane->order, next) == SLUICE_FREE) next++;
+  for (uint32_t i = first_gap; i < last; i++) rank += sluice_order_at(lane->order, i) != SLUICE_FREE;
+  *lane->hand = next < queue ? rank + 1 : 0;
+  sluice_order_close(lane->order, first_gap, n);
 }
 
 static sluice_status choose(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, uint32_t* victims) {
@@ -209,7 +205,7 @@ static sluice_status choose(const void* self, void* state, const sluice_lanes* l
     view lane = open_lane(state, lanes, l);
     uint32_t* of_lane = victims + (size_t)l * n;
     if (lane.sums)
-      sluice_order_take_lowest(&lane.order, lane.sums, queued(&lane, recent), n, of_lane);
+      sluice_order_take_lowest(lane.order, lane.sums, queued(&lane, recent), n, of_lane);
     else
       sweep(&lane, queued(&lane, recent), n, of_lane, &seen);
   }
