@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Builds and tests everything that this machine can: release with warnings as errors and all tests, the unit tests again
+# under address and undefined-behaviour sanitizers, CUDA for one architecture where a toolkit is. Under 30 minutes on
+# two cores. --all adds all tests under the sanitizers, the thread sanitizer, and NEON under emulation. Safe to repeat.
+# Lists what was skipped and why; the last line counts.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+all=0
+for argument in "$@"; do
+  case $argument in
+    --all) all=1 ;;
+    *) echo "usage: scripts/test.sh [--all]" >&2 && exit 2 ;;
+  esac
+done
+
+jobs=$(nproc)
+results=build/test-results
+rm -rf $results
+mkdir -p $results
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+
+# A step is a test of its own in the count: built or not, checked or not.
+note() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >> $results/steps.tsv; }
+step() { # step NAME COMMAND...
+  local name=$1 began=$SECONDS
+  shift
+  echo "== $name"
+  if "$@"; then
+    note passed "$name" ""
+    echo "== $name: done in $((SECONDS - began)) s"
+  else
+    note failed "$name" "$*"
+    echo "== $name: FAILED after $((SECONDS - began)) s"
+    return 1
+  fi
+}
+skip() {
+  echo "== $1: skipped, $2"
+  note skipped "$1" "$2"
+}
+
+build() { # build PRESET CMAKE_OPTIONS...
+  local preset=$1
+  shift
+  cmake --preset "$preset" "$@" > "$results/$preset.configure.log" 2>&1 || {
+    cat "$results/$preset.configure.log"
+    return 1
+  }
+  cmake --build --preset "$preset" --parallel "$jobs"
+}
+run_tests() { # run_tests PRESET CTEST_OPTIONS...; its tests are counted one by one, not as a step
+  local preset=$1 name="tests, $1"
+  shift
+  echo "== $name"
+  ctest --preset "$preset" --parallel "$jobs" --output-junit "$PWD/$results/$preset.xml" "$@" || true
+  [[ -s $results/$preset.xml ]] || note failed "$name" "ctest ended without results"
+}
+
+step "set-up" scripts/setup.sh || { echo "0 passed, 1 failed, 0 skipped" && exit 1; }
+scripts/get_model.sh || skip "real model" "it could not be fetched; the tests that need it are skipped"
+
+if step "release build" build release -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON; then
+  run_tests release
+fi
+
+if step "asan build" build asan -DSLUICE_WERROR=ON; then
+  if ((all)); then run_tests asan; else run_tests asan --label-regex unit; fi
+fi
+
+if [[ ! -e backends/cuda/CMakeLists.txt ]]; then
+  skip "CUDA build" "this tree has no backends/cuda"
+elif ! command -v "${CUDACXX:-nvcc}" > /dev/null; then
+  skip "CUDA build" "no CUDA toolkit here (nvcc)"
+else
+  if step "CUDA build" build cuda -DCMAKE_CUDA_ARCHITECTURES="${SLUICE_CUDA_ARCHITECTURES:-86}"; then
+    run_tests cuda --label-regex cuda
+  fi
+fi
+
+if ((all)); then
+  if step "tsan build" build tsan -DSLUICE_WERROR=ON; then run_tests tsan; fi
+  if [[ -x scripts/neon_check.sh ]]; then
+    step "NEON under emulation" scripts/neon_check.sh || true
+  else
+    skip "NEON under emulation" "this tree has no scripts/neon_check.sh"
+  fi
+fi
+
+python3 scripts/count_tests.py $results
