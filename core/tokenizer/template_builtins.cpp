@@ -162,6 +162,11 @@ Value attribute_path(Evaluator& evaluator, Value value, std::string_view path) {
   return value;
 }
 
+// What the filters below go through: they take a none for nothing, which a loop does not.
+List items_if_any(Evaluator& evaluator, const Arguments& a, const Value& value) {
+  return truthy(value) ? evaluator.items_of(a.at, value) : List();
+}
+
 // selectattr, rejectattr, select, reject: the items whose attribute (or which themselves) pass a test.
 Value selected(Evaluator& evaluator, const Arguments& a, const Value& value, bool by_attribute, bool wanted) {
   const std::string* attribute = by_attribute ? text_argument(evaluator, a, 0, "attribute") : nullptr;
@@ -171,7 +176,7 @@ Value selected(Evaluator& evaluator, const Arguments& a, const Value& value, boo
   Arguments rest{a.at, test ? fmt::format("test '{}'", *test) : "", {}, {}};
   for (size_t i = skipped + 1; i < a.places.size(); ++i) rest.places.push_back(a.places[i]);
   List kept;
-  for (const Value& item : evaluator.items_of(a.at, value)) {
+  for (const Value& item : items_if_any(evaluator, a, value)) {
     const Value tested = attribute ? attribute_path(evaluator, item, *attribute) : item;
     if ((test ? apply_test(evaluator, *test, tested, rest) : truthy(tested)) == wanted) kept.push_back(item);
   }
@@ -185,7 +190,7 @@ Value mapped(Evaluator& evaluator, const Arguments& a, const Value& value) {
   if (!attribute && !filter) evaluator.fail(a.at, a.what + " needs an attribute or a filter");
   Arguments rest{a.at, filter ? fmt::format("filter '{}'", *filter) : "", {}, {}};
   for (size_t i = 1; i < a.places.size(); ++i) rest.places.push_back(a.places[i]);
-  for (const Value& item : evaluator.items_of(a.at, value)) {
+  for (const Value& item : items_if_any(evaluator, a, value)) {
     if (filter) {
       made.push_back(apply_filter(evaluator, *filter, item, rest));
       continue;

@@ -166,6 +166,13 @@ class Lexer {
       text += source_[at_++];
       digits(text);
     }
+    const size_t sign = at_ + 1 < source_.size() && (source_[at_ + 1] == '+' || source_[at_ + 1] == '-') ? 1 : 0;
+    if (!after_dot && at_ + sign + 1 < source_.size() && (source_[at_] | 32) == 'e' && digit(source_[at_ + sign + 1])) {
+      is_float = true;
+      text += source_.substr(at_, sign + 1);
+      at_ += sign + 1;
+      digits(text);
+    }
     add(is_float ? Kind::kFloat : Kind::kInteger, text, start);
   }
 
