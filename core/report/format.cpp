@@ -109,6 +109,9 @@ std::string html_text(std::string_view text) {
       case '\'':
         out += "&#39;";
         break;
+      case '\r':  // bare, a parser would make it a line feed
+        out += "&#13;";
+        break;
       default:
         if ((uint8_t(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7F)
           out += "\xEF\xBF\xBD";
