@@ -1,0 +1,176 @@
+// The CPU backend's module: parameters, creation, queues and the table. Operations are in the files beside it,
+// kernels in isa/.
+#include "backends/cpu/cpu.h"
+
+#include <unistd.h>
+
+#include <cctype>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <thread>
+
+#include "backends/cpu/features.h"
+
+namespace sluice::cpu {
+namespace {
+
+enum Param { kThreads, kIsa, kPrecision, kMemory, kRepack, kParamCount };
+
+constexpr sluice_value integer(int64_t i) {
+  sluice_value v{};
+  v.i = i;
+  return v;
+}
+constexpr sluice_value text(const char* s) {
+  sluice_value v{};
+  v.s = s;
+  return v;
+}
+
+constexpr const char* kIsaNames = "auto|portable|avx2|avx512vnni|neon";
+
+constexpr sluice_param kParams[kParamCount] = {
+    {"threads", "threads that compute, the calling one included; 0: one per core", nullptr, SLUICE_INT, 0, integer(0),
+     integer(0), integer(1024)},
+    {"isa", "instruction set of the kernels; auto: the best this processor has", kIsaNames, SLUICE_CHOICE, 0,
+     integer(0), integer(0), integer(4)},
+    {"precision", "fast: 8-bit activations in matmuls; exact: float ones", "fast|exact", SLUICE_CHOICE, 0, integer(0),
+     integer(0), integer(1)},
+    {"memory", "most memory for weights, buffers and caches, such as \"16GB\" or \"512MiB\"; empty: no cap", nullptr,
+     SLUICE_STRING, 0, text(""), text(nullptr), text(nullptr)},
+    {"repack", "interleave weights at load, which is fast; false: row by row as in the file", nullptr, SLUICE_BOOL, 0,
+     integer(1), integer(0), integer(1)},
+};
+
+// Bytes of "16GB", "512 MiB", "1000"; false if it is no size.
+bool parse_size(const char* s, uint64_t* bytes) {
+  char* end = nullptr;
+  const double number = std::strtod(s, &end);
+  if (end == s || !(number > 0) || number > 1e18) return false;
+  while (*end == ' ') end++;
+  char unit[4] = {};
+  for (int i = 0; i < 3 && end[i]; i++) unit[i] = char(std::toupper(static_cast<unsigned char>(end[i])));
+  if (std::strlen(end) > 3) return false;
+  constexpr struct {
+    const char* name;
+    double factor;
+  } kUnits[] = {{"", 1},      {"B", 1},        {"KB", 1e3},        {"MB", 1e6},     {"GB", 1e9},
+                {"TB", 1e12}, {"KIB", 1024.0}, {"MIB", 1048576.0}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
+  for (const auto& u : kUnits) {
+    if (std::strcmp(unit, u.name) != 0) continue;
+    if (number * u.factor < 1 || number * u.factor > 0x1p62) return false;
+    *bytes = uint64_t(number * u.factor);
+    return true;
+  }
+  return false;
+}
+
+sluice_status create(const sluice_host* host, const sluice_value* params, void** self) {
+  Backend* backend = new (std::nothrow) Backend;
+  if (!backend) return host->fail(host, SLUICE_NO_MEMORY, "no memory for the backend itself");
+  backend->host = host;
+  const auto give_up = [&](sluice_status status) {
+    delete backend;
+    return status;
+  };
+  const Isa isa = Isa(params[kIsa].i);
+  backend->kernels = find_kernels(isa);
+  if (!backend->kernels) {
+    constexpr const char* kNames[] = {"auto", "portable", "avx2", "avx512vnni", "neon"};
+    return give_up(fail(*backend, SLUICE_UNSUPPORTED,
+                        "isa = \"%s\": this processor (%s) does not have it; use \"auto\"", kNames[params[kIsa].i],
+                        processor_features()));
+  }
+  const unsigned cores = std::thread::hardware_concurrency();
+  backend->threads = params[kThreads].i > 0 ? uint32_t(params[kThreads].i) : cores ? cores : 1;
+  backend->repack = params[kRepack].i != 0;
+  const char* memory = params[kMemory].s ? params[kMemory].s : "";
+  if (*memory && !parse_size(memory, &backend->cap)) {
+    return give_up(
+        fail(*backend, SLUICE_INVALID, "memory = \"%.40s\" is no size; write it like \"16GB\" or \"512MiB\"", memory));
+  }
+  *self = backend;
+  return SLUICE_OK;
+}
+
+void destroy(void* self) {
+  Backend& backend = backend_of(self);
+  for (const Buffer& buffer : backend.buffers) unmap_memory(buffer.address, buffer.bytes);
+  for (const ArenaChunk& chunk : backend.chunks) unmap_memory(chunk.base, chunk.bytes);
+  delete &backend;
+}
+
+sluice_status device(void* self, sluice_device* device) {
+  *device = {};
+  std::snprintf(device->name, sizeof device->name, "%s", processor_name());
+  std::snprintf(device->kernels, sizeof device->kernels, "%s", backend_of(self).kernels->name);
+  const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
+  device->memory_total = uint64_t(sysconf(_SC_PHYS_PAGES)) * page;
+  device->memory_free = uint64_t(sysconf(_SC_AVPHYS_PAGES)) * page;
+  device->immediate = 1;
+  return SLUICE_OK;
+}
+
+sluice_status queue_create(void* self, uint32_t exact, sluice_queue** queue) {
+  Backend& backend = backend_of(self);
+  *queue = new (std::nothrow) sluice_queue{};
+  if (!*queue) return fail(backend, SLUICE_NO_MEMORY, "no memory for a queue");
+  (*queue)->backend = &backend;
+  (*queue)->exact = exact != 0;
+  return SLUICE_OK;
+}
+
+void queue_destroy(void* self, sluice_queue* queue) {
+  if (!queue) return;
+  const sluice_host* host = backend_of(self).host;
+  for (const Scratch* s : {&queue->activations, &queue->rotations, &queue->statistics, &queue->shared, &queue->own}) {
+    host->free(host, s->data);
+  }
+  host->free(host, queue->own_taken);
+  delete queue;
+}
+
+void* queue_native(void*, sluice_queue*) { return nullptr; }
+sluice_status wait(void*, sluice_queue*) { return SLUICE_OK; }
+
+constexpr sluice_backend kTable = {
+    create,         destroy,      device,       weight_type,   buffer_create, buffer_destroy, commit,   weight_create,
+    weight_destroy, weight_bytes, queue_create, queue_destroy, queue_native,  wait,           write,    read,
+    fill,           embed,        gather,       rmsnorm,       matmul,        rope,           silu_mul, add,
+    kv_store,       attention,    attn_scores,  attn_softmax,  attn_mix,
+};
+
+constexpr sluice_module kModule = {
+    SLUICE_BACKEND,
+    &kTable,
+    SLUICE_BACKEND_LAYOUT,
+    kParamCount,
+    kParams,
+    "cpu",
+    "x86-64 and AArch64 processors, vector kernels chosen at run time",
+    SLUICE_VERSION,
+    nullptr,
+    nullptr,
+};
+
+constexpr const sluice_module* kModules[] = {&kModule};
+
+constexpr sluice_plugin kPlugin = {SLUICE_MAGIC, SLUICE_ABI, sizeof(sluice_plugin), 1, kModules, __VERSION__};
+
+}  // namespace
+
+sluice_status fail(const Backend& backend, sluice_status code, const char* format, ...) {
+  char message[512];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(message, sizeof message, format, arguments);
+  va_end(arguments);
+  return backend.host->fail(backend.host, code, message);
+}
+
+}  // namespace sluice::cpu
+
+extern "C" SLUICE_EXPORT const sluice_plugin* sluice_plugin_entry(void) { return &sluice::cpu::kPlugin; }

@@ -1,0 +1,213 @@
+// Matmul of every weight type against sums in double, on every instruction set that this machine has; and the same
+// bits whatever the batch and the number of threads.
+#include "tests/backend_fixture.h"
+
+namespace sluice::testing {
+namespace {
+
+Mat multiply(Cpu& cpu, sluice_queue* queue, const Weight& w, Mat& x) {
+  Mat out(x.rows, w.values.rows);
+  const sluice_mat in = x.view(), to = out.view();
+  cpu.check(cpu.table->matmul(cpu.self, queue, &in, w.weight, &to));
+  return out;
+}
+
+// The largest error that float sums may have: every product and every sum rounds once, and a partial sum is at most
+// the sum of magnitudes. Scales that are products of two rounded numbers add two more roundings.
+double float_bound(const float* w, const float* x, uint32_t cols) {
+  double magnitude = 0;
+  for (uint32_t c = 0; c < cols; c++) magnitude += std::abs(double(w[c]) * x[c]);
+  return (cols + 8) * 0x1p-24 * magnitude;
+}
+// And what rounding activations to steps of (block's largest / 127) adds: half a step each. A weight with a min is a
+// difference of larger numbers, of at most `spread` times its block's largest magnitude.
+double quantized_bound(const float* w, const float* x, uint32_t cols) {
+  double bound = 0;
+  for (uint32_t b = 0; b < cols; b += 32) {
+    double largest = 0, weights = 0, most = 0;
+    for (uint32_t c = b; c < b + 32; c++) {
+      largest = std::max(largest, std::abs(double(x[c])));
+      weights += std::abs(double(w[c]));
+      most = std::max(most, std::abs(double(w[c])));
+    }
+    bound += largest / 127 * 0.5 * weights * (1 + 1e-5);
+    bound += 32 * largest * 64 * most * (cols + 8) * 0x1p-24;  // parts of codes and of mins cancel: up to 63 to 1
+  }
+  return bound;
+}
+
+void expect_close(const Weight& w, const Mat& x, const Mat& got, bool quantized, const std::string& what) {
+  for (uint32_t t = 0; t < x.rows; t++) {
+    for (uint32_t r = 0; r < w.values.rows; r++) {
+      double want = 0;
+      for (uint32_t c = 0; c < x.cols; c++) want += double(w.values.row(r)[c]) * x.row(t)[c];
+      const double bound = quantized ? quantized_bound(w.values.row(r), x.row(t), x.cols)
+                                     : float_bound(w.values.row(r), x.row(t), x.cols);
+      ASSERT_NEAR(got.row(t)[r], want, bound) << what << ", batch row " << t << ", output " << r;
+    }
+  }
+}
+
+class Matmul : public ::testing::TestWithParam<uint32_t> {};
+
+std::string type_name(const ::testing::TestParamInfo<uint32_t>& info) {
+  return sluice_gguf_type_info(info.param)->name;
+}
+INSTANTIATE_TEST_SUITE_P(AllTypes, Matmul, ::testing::ValuesIn(all_types()), type_name);
+
+TEST_P(Matmul, EqualsSumsInDouble) {
+  for (const std::string& isa : usable_isas()) {
+    Cpu cpu({2, isa, "", true});
+    EXPECT_EQ(cpu.kernels(), isa);
+    const uint32_t block = sluice_gguf_type_info(GetParam())->block;
+    for (uint32_t rows : {16u, 2u, 37u}) {
+      for (uint32_t cols : {block == 1 ? 43u : block, 3 * std::max(block, 32u)}) {
+        const Weight w(cpu, GetParam(), rows, cols, rows + cols);
+        for (uint32_t batch : {1u, 3u, 17u}) {
+          Mat x = random_mat(batch, cols, batch);
+          const std::string what = isa + " " + std::to_string(rows) + "x" + std::to_string(cols);
+          expect_close(w, x, multiply(cpu, cpu.exact, w, x), false, what + " exact");
+          expect_close(w, x, multiply(cpu, cpu.fast, w, x), !is_float_type(GetParam()), what + " fast");
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Matmul, SameBitsForAnyBatchAndThreads) {
+  constexpr uint32_t kRows = 83, kBatch = 150, kCols = 512;
+  for (const std::string& isa : usable_isas()) {
+    Mat x = random_mat(kBatch, kCols, 5);
+    for (bool exact : {false, true}) {
+      Cpu single({1, isa, "", true});
+      const Weight w(single, GetParam(), kRows, kCols, 7);
+      const Mat all = multiply(single, exact ? single.exact : single.fast, w, x);
+      for (uint32_t n : {1u, 2u, 3u, 5u, 7u, 16u, 65u}) {
+        Mat some(n, kCols);
+        some.data.assign(x.row(20), x.row(20 + n));
+        const Mat got = multiply(single, exact ? single.exact : single.fast, w, some);
+        ASSERT_EQ(std::memcmp(got.data.data(), all.row(20), got.data.size() * 4), 0) << isa << " batch of " << n;
+      }
+      for (unsigned threads : {2u, 3u}) {
+        Cpu several({threads, isa, "", true});
+        const Weight same(several, GetParam(), kRows, kCols, 7);
+        const Mat got = multiply(several, exact ? several.exact : several.fast, same, x);
+        ASSERT_EQ(got.data, all.data) << isa << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
+TEST_P(Matmul, EmbedsRowsBitForBit) {
+  Cpu cpu;
+  const uint32_t cols = 512, rows = 45;
+  const Weight w(cpu, GetParam(), rows, cols, 3);
+  const std::vector<uint32_t> tokens = {0, 44, 17, 16, 15, 17};
+  Mat out(uint32_t(tokens.size()), cols);
+  const sluice_mat to = out.view();
+  cpu.check(cpu.table->embed(cpu.self, cpu.fast, w.weight, tokens.data(), &to));
+  for (size_t t = 0; t < tokens.size(); t++) {
+    ASSERT_EQ(std::memcmp(out.row(t), w.values.row(tokens[t]), cols * 4), 0) << "token " << tokens[t];
+  }
+}
+
+// The exact kernels multiply by the very numbers of the file: a unit vector picks one column.
+TEST_P(Matmul, ExactWeightsAreTheFilesNumbers) {
+  for (const std::string& isa : usable_isas()) {
+    Cpu cpu({1, isa, "", true});
+    const uint32_t cols = 256, rows = 33;
+    const Weight w(cpu, GetParam(), rows, cols, 13);
+    Mat unit(cols, cols);
+    for (uint32_t c = 0; c < cols; c++) unit.row(c)[c] = 1;
+    const Mat got = multiply(cpu, cpu.exact, w, unit);
+    for (uint32_t c = 0; c < cols; c++) {
+      for (uint32_t r = 0; r < rows; r++) ASSERT_EQ(got.row(c)[r], w.values.row(r)[c]) << isa << " " << r << "," << c;
+    }
+  }
+}
+
+TEST_P(Matmul, TakesNoByteMoreThanTheFile) {
+  Cpu cpu;
+  const Weight even(cpu, GetParam(), 48, 256, 1), odd(cpu, GetParam(), 33, 256, 1);
+  EXPECT_EQ(cpu.table->weight_bytes(cpu.self, even.weight), even.file_bytes);
+  EXPECT_EQ(cpu.table->weight_bytes(cpu.self, odd.weight), odd.file_bytes / 33 * 48);  // whole panels of 16 rows
+}
+
+TEST_P(Matmul, OneRowIsAVector) {
+  Cpu cpu;
+  const Weight w(cpu, GetParam(), 1, 256, 9);
+  Mat x = random_mat(3, 256, 2);
+  expect_close(w, x, multiply(cpu, cpu.exact, w, x), false, "one row");
+  EXPECT_EQ(cpu.table->weight_bytes(cpu.self, w.weight), 1024u);
+}
+
+TEST(MatmulFast, LargestCodesDoNotSaturate) {  // all products have one sign and the largest magnitude
+  for (const std::string& isa : usable_isas()) {
+    Cpu cpu({1, isa, "", true});
+    for (uint32_t type : {SLUICE_GGUF_Q4_0, SLUICE_GGUF_Q5_1, SLUICE_GGUF_Q8_0, SLUICE_GGUF_Q6_K, SLUICE_GGUF_Q2_K}) {
+      for (int fill : {0xFF, 0x80, 0x7F, 0x00}) {
+        const sluice_gguf_type* info = sluice_gguf_type_info(type);
+        const uint32_t rows = 16, cols = 256;
+        std::vector<uint8_t> bytes(size_t(rows) * cols / info->block * info->bytes, uint8_t(fill));
+        for (size_t i = 0; i < bytes.size(); i += info->bytes) {
+          uint8_t* b = bytes.data() + i;
+          if (type == SLUICE_GGUF_Q6_K) {
+            put_half(reinterpret_cast<sluice_q6_k*>(b)->d, 0.5f);
+          } else if (type == SLUICE_GGUF_Q2_K) {
+            put_half(reinterpret_cast<sluice_q2_k*>(b)->d, 0.5f);
+            put_half(reinterpret_cast<sluice_q2_k*>(b)->dmin, 0);
+          } else {
+            put_half(b, 0.5f);
+            if (type == SLUICE_GGUF_Q5_1) put_half(b + 2, 0);
+          }
+        }
+        Mat values(rows, cols);
+        sluice_gguf_dequantize(type, bytes.data(), values.data.size(), values.data.data());
+        sluice_weight* w = nullptr;
+        cpu.check(cpu.table->weight_create(cpu.self, type, rows, cols, bytes.data(), bytes.size(), &w));
+        for (float sign : {1.0f, -1.0f}) {
+          Mat x(1, cols), out(1, rows);
+          for (float& e : x.data) e = sign * 127;  // quantized without error
+          const sluice_mat in = x.view(), to = out.view();
+          cpu.check(cpu.table->matmul(cpu.self, cpu.fast, &in, w, &to));
+          double want = 0;
+          for (uint32_t c = 0; c < cols; c++) want += double(values.row(5)[c]) * x.data[c];
+          EXPECT_FLOAT_EQ(out.data[5], float(want)) << isa << " " << info->name << " filled with " << fill;
+        }
+        cpu.table->weight_destroy(cpu.self, w);
+      }
+    }
+  }
+}
+
+TEST(MatmulErrors, SayWhatIsWrong) {
+  Cpu cpu;
+  sluice_weight* w = nullptr;
+  const std::vector<uint8_t> bytes(4096);
+  const auto message = [&](uint32_t type, uint32_t rows, uint32_t cols, uint64_t size) -> std::string {
+    try {
+      cpu.check(cpu.table->weight_create(cpu.self, type, rows, cols, bytes.data(), size, &w));
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(cpu.table->weight_type(cpu.self, 23), 0);
+  EXPECT_EQ(cpu.table->weight_type(cpu.self, SLUICE_GGUF_Q4_K), 1);
+  EXPECT_NE(message(23, 1, 256, 100).find("tensor type 23 is not supported"), std::string::npos);
+  EXPECT_NE(message(SLUICE_GGUF_Q4_0, 2, 40, 40).find("blocks of 32"), std::string::npos);
+  EXPECT_NE(message(SLUICE_GGUF_Q4_0, 2, 64, 71).find("has 72 bytes, not 71"), std::string::npos);
+  EXPECT_NE(message(SLUICE_GGUF_F32, 0, 64, 0).find("0 rows"), std::string::npos);
+
+  const Weight good(cpu, SLUICE_GGUF_F32, 20, 10, 1);
+  Mat x(2, 11), out(2, 20);
+  const sluice_mat in = x.view(), to = out.view();
+  EXPECT_THROW(cpu.check(cpu.table->matmul(cpu.self, cpu.exact, &in, good.weight, &to)), Error);
+  const uint32_t token = 20;
+  Mat row(1, 10);
+  const sluice_mat embedded = row.view();
+  EXPECT_THROW(cpu.check(cpu.table->embed(cpu.self, cpu.exact, good.weight, &token, &embedded)), Error);
+}
+
+}  // namespace
+}  // namespace sluice::testing
