@@ -105,15 +105,13 @@ def find_browser():
     return None
 
 
-def browse(browser, page, folder, dark=False):
+def browse(browser, page, folder):
     """The DOM after scripts ran, and the URLs that the page asked for. Console messages become faults."""
     log = pathlib.Path(folder) / "net.json"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                "--disable-background-networking", "--disable-component-update", "--disable-sync",
                "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder}/profile", "--enable-logging=stderr",
                "--v=0", f"--log-net-log={log}", "--virtual-time-budget=4000", "--dump-dom"]
-    if dark:
-        command.append("--blink-settings=preferredColorScheme=0")
     done = subprocess.run(command + [page.as_uri()], capture_output=True, timeout=180)
     for line in done.stderr.decode(errors="replace").splitlines():
         if "CONSOLE" in line:
@@ -230,7 +228,7 @@ def check_charts(root, data):
             expect(corners == finite, f"{policy['policy']}: {corners} corners for {finite} bins")
 
 
-def check_references(text, root):
+def check_references(root):
     for node in root.walk():
         for name in ("src", "href", "xlink:href", "action", "srcset", "poster", "data"):
             if node[name] is not None:
@@ -331,21 +329,20 @@ def main():
         sys.exit(__doc__)
     page, data = pathlib.Path(sys.argv[1]).resolve(), json.loads(pathlib.Path(sys.argv[2]).read_text())
     text = page.read_text()
-    check_references(text, parse(text, "page"))
+    check_references(parse(text, "page"))
     browser = find_browser()
     if browser:
         with tempfile.TemporaryDirectory() as folder:
-            for dark in (False, True):
-                dom, urls = browse(browser, page, folder, dark)
-                for url in urls:
-                    expect(url.startswith(("file:", "data:")), f"asks the network for {url}")
-                root = parse(dom, "DOM")
-                check_references(dom, root)
-                embedded = json.loads(next(root.find("script", id="comparison")).text)
-                expect(embedded == data, "the JSON in the page is not the JSON of the run")
-                check_figures(root, data)
-                check_bars(root, data)
-                check_charts(root, data)
+            dom, urls = browse(browser, page, folder)
+            for url in urls:
+                expect(url.startswith(("file:", "data:")), f"asks the network for {url}")
+            root = parse(dom, "DOM")
+            check_references(root)
+            embedded = json.loads(next(root.find("script", id="comparison")).text)
+            expect(embedded == data, "the JSON in the page is not the JSON of the run")
+            check_figures(root, data)
+            check_bars(root, data)
+            check_charts(root, data)
             check_behaviour(browser, page, data, folder)
     for line in FAULTS[:40]:
         print(line)
