@@ -18,9 +18,9 @@ extern "C" {
 
 /* A view of one lane's order, passed by value. */
 typedef struct sluice_order {
-  uint32_t* live;   /* tokens in it */
-  uint16_t* narrow; /* [capacity] slots by age where slot ids fit, else NULL */
-  uint32_t* wide;
+  uint32_t* live; /* tokens in it */
+  void* slots;    /* [capacity] by age, uint16_t or uint32_t */
+  uint32_t wide;  /* 1: uint32_t */
 } sluice_order;
 
 /* Slot ids take 16 bits up to 65,535 slots; the largest value of the width marks a gap. */
@@ -36,16 +36,15 @@ static inline size_t sluice_order_bytes(const sluice_lanes* lanes) {
 static inline sluice_order sluice_order_open(const void* orders, const sluice_lanes* lanes, uint32_t lane) {
   sluice_order order;
   size_t width = sluice_order_width(lanes);
-  char* slots = (char*)orders + lanes->count * sizeof(uint32_t) + (size_t)lane * lanes->capacity * width;
   order.live = (uint32_t*)orders + lane;
-  order.narrow = width == 2 ? (uint16_t*)slots : NULL;
-  order.wide = width == 2 ? NULL : (uint32_t*)slots;
+  order.slots = (char*)orders + lanes->count * sizeof(uint32_t) + (size_t)lane * lanes->capacity * width;
+  order.wide = width == 4;
   return order;
 }
 
 /* The slot at a rank where there is no gap. */
 static inline uint32_t sluice_order_slot(sluice_order order, uint32_t rank) {
-  return order.wide ? order.wide[rank] : order.narrow[rank];
+  return order.wide ? ((const uint32_t*)order.slots)[rank] : ((const uint16_t*)order.slots)[rank];
 }
 
 /* The slot at a rank; SLUICE_FREE where one was removed. */
@@ -56,9 +55,9 @@ static inline uint32_t sluice_order_at(sluice_order order, uint32_t rank) {
 
 static inline void sluice_order_set(sluice_order order, uint32_t rank, uint32_t slot) {
   if (order.wide)
-    order.wide[rank] = slot;
+    ((uint32_t*)order.slots)[rank] = slot;
   else
-    order.narrow[rank] = (uint16_t)slot;
+    ((uint16_t*)order.slots)[rank] = (uint16_t)slot;
 }
 
 static inline void sluice_order_append(sluice_order order, uint32_t slot) {
@@ -74,7 +73,8 @@ static inline uint32_t sluice_order_remove(sluice_order order, uint32_t rank) {
 
 /* Closes `gaps` gaps, of which none is before rank `first`. */
 static inline void sluice_order_close(sluice_order order, uint32_t first, uint32_t gaps) {
-  uint32_t from = first, to = first, found = 0, rest;
+  uint32_t from = first, to = first, found = 0;
+  size_t width;
   for (; found < gaps; from++) {
     uint32_t slot = sluice_order_at(order, from);
     sluice_order_set(order, to, slot);
@@ -83,11 +83,8 @@ static inline void sluice_order_close(sluice_order order, uint32_t first, uint32
     else
       to++;
   }
-  rest = *order.live - from;
-  if (order.wide)
-    memmove(order.wide + to, order.wide + from, rest * sizeof(uint32_t));
-  else
-    memmove(order.narrow + to, order.narrow + from, rest * sizeof(uint16_t));
+  width = order.wide ? sizeof(uint32_t) : sizeof(uint16_t);
+  memmove((char*)order.slots + to * width, (char*)order.slots + from * width, (*order.live - from) * width);
   *order.live -= gaps;
 }
 
