@@ -1,0 +1,344 @@
+// gear: a quantized backbone, a few outliers kept exactly, and a low-rank correction of what the backbone loses:
+// x ~ code * scale + zero + A B + outliers. This file is the codec's verbs; the block's bytes are laid out in block.hpp,
+// the backbone is sluice/affine.hpp, the extremes of a vector and the low-rank part have files of their own.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "block.hpp"
+#include "low_rank.hpp"
+#include "outliers.hpp"
+#include "sluice/affine_block.hpp"
+#include "sluice/guard.hpp"
+
+namespace {
+
+using namespace sluice;
+
+struct Gear {
+  const sluice_host* host;
+  Stats stats;
+  GearShape side[2];
+  uint32_t buffer, rank_prompt, loops;
+  uint64_t seed;
+};
+
+enum { kBits, kBackbone, kGroup, kRank, kRankDecode, kOutliers, kLoops, kBuffer, kSeed, kParams };
+constexpr uint32_t kPromptRows = 4096;  // of a block: the factors' share falls with the rows
+constexpr uint32_t kRowBatch = 1024;    // outliers converted at a time, at least a row's
+
+const Gear& codec(const void* self) { return *static_cast<const Gear*>(self); }
+const GearShape& shape_of(const void* self, uint32_t side) { return codec(self).side[side]; }
+
+// Working memory of encode() before the arrays that depend on the number of rows.
+struct alignas(64) EncodeWork {
+  AffineScratch affine;
+  uint16_t b[kMostRank * kMostChannels];
+};
+
+// Working memory of dot() and accumulate(); mixed: q . B or w . A per direction.
+struct alignas(64) AttentionWork {
+  AffineWork affine;
+  float b[kMostRank][kMostChannels], a[SLUICE_CHUNK];
+  float mixed[SLUICE_TILE][kMostRank];
+  float delta[kRowBatch];
+};
+
+sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
+                     void** self) {
+  return guard(host, [&] {
+    const auto group = uint32_t(params[kGroup].i), buffer = uint32_t(params[kBuffer].i);
+    const bool grouped = params[kBackbone].i == 0;
+    require_head_dim("gear", geometry->head_dim);
+    if (grouped) {
+      require_group("gear", group, geometry->head_dim);
+      require_whole_groups("gear", "buffer", buffer, group);
+    }
+    for (const int of : {kRank, kRankDecode})
+      if (params[of].i < 0 || params[of].i > kMostRank)
+        throw Failure(SLUICE_INVALID, "gear: a rank of " + std::to_string(params[of].i) +
+                                          " would cost more than it saves; the most is " + std::to_string(kMostRank));
+    GearShape shape;
+    shape.rows.kernels = sluice_kernels_best();
+    shape.rows.head_dim = geometry->head_dim;
+    shape.rows.bits = bits_of_choice(params[kBits].i);
+    shape.rows.group = grouped ? group : geometry->head_dim;
+    shape.rank = uint32_t(params[kRankDecode].i);
+    shape.outliers = params[kOutliers].f;
+    GearShape key = shape;
+    if (grouped) key.rows.pairs = Pairs::by_channel;
+    *self = host_new<Gear>(host, Gear{host,
+                                      Stats(host),
+                                      {key, shape},
+                                      buffer,
+                                      uint32_t(params[kRank].i),
+                                      uint32_t(params[kLoops].i),
+                                      uint64_t(params[kSeed].i)});
+  });
+}
+
+void destroy(void* self) { host_delete(codec(self).host, static_cast<Gear*>(self)); }
+
+void plan(const void* self, uint32_t side, sluice_codec_plan* plan) {
+  const Gear& g = codec(self);
+  *plan = {g.buffer, 0, kPromptRows / g.buffer * g.buffer, 0,
+           affine_tolerance(g.side[side].rows.bits, g.side[side].rows.group)};
+}
+
+size_t bound(const void* self, uint32_t side, uint32_t rows) {
+  const GearShape& shape = shape_of(self, side);
+  const uint32_t rank = std::max(shape.rank, codec(self).rank_prompt);
+  return gear_layout(shape, rows, {true, rank, shape.all_outliers(rows), shape.rows.pair_halves(rows)}).total;
+}
+
+// encode: EncodeWork, then float x[rows][head_dim], float low_rank[...], uint16 a[rank][rows], u32 best[...], u8
+// mark[rows][head_dim]
+size_t scratch(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
+  if (queries > 0) return sizeof(AttentionWork);
+  const uint32_t d = shape_of(self, side).rows.head_dim;
+  const uint32_t rank = std::max(shape_of(self, side).rank, codec(self).rank_prompt);
+  const size_t numbers = size_t(rows) * d;
+  return sizeof(EncodeWork) + sizeof(float) * (numbers + low_rank_floats(rows, d, rank)) +
+         sizeof(uint32_t) * std::max(rows, d) + sizeof(uint16_t) * rank * rows + numbers;
+}
+
+// ---- encode ------------------------------------------------------------------------------------------
+
+// Marks and replaces the extremes of x[rows][head_dim] along the quantization vectors.
+void take_outliers(const GearShape& shape, uint32_t rows, float* x, uint8_t* mark, uint32_t* best) {
+  const uint32_t d = shape.rows.head_dim;
+  const bool columns = shape.outlier_columns();
+  const uint32_t vectors = columns ? d : rows, length = columns ? rows : d;
+  const uint32_t stride = columns ? d : 1, step = columns ? 1 : d;
+  const uint32_t tail = tail_length(length, shape.outliers);
+  if (tail == 0) return;
+  for (uint32_t v = 0; v < vectors; v++) {
+    const size_t at = size_t(v) * step;
+    mark_extremes(length, tail, x + at, mark + at, stride, best);
+    fill_marked(length, x + at, mark + at, stride);
+  }
+}
+
+sluice_status encode(const void* self, const sluice_block* block, const float* rows, void* scratch, void* dst,
+                     size_t* bytes) {
+  const Gear& g = codec(self);
+  const GearShape& shape = g.side[block->side];
+  const Affine& backbone = shape.rows;
+  const uint32_t n = block->rows, d = backbone.head_dim, rank = block->prompt ? g.rank_prompt : shape.rank;
+  const size_t numbers = size_t(n) * d;
+  auto& work = *static_cast<EncodeWork*>(scratch);
+  float* const x = reinterpret_cast<float*>(&work + 1);
+  float* const low_rank = x + numbers;
+  auto* const best = reinterpret_cast<uint32_t*>(low_rank + low_rank_floats(n, d, rank));
+  auto* const a = reinterpret_cast<uint16_t*>(best + std::max(n, d));
+  auto* const mark = reinterpret_cast<uint8_t*>(a + size_t(rank) * n);
+
+  const uint64_t changed = copy_finite(numbers, rows, x);
+  if (changed > 0) g.stats.add("non-finite values per block", double(changed), 1);
+  std::memset(mark, 0, numbers);
+  take_outliers(shape, n, x, mark, best);
+
+  // The backbone goes to where it stands if the block gets the rank it asked for, and moves if it does not.
+  const auto contents = [&](uint32_t of_rank) {
+    const bool header = of_rank != shape.rank || (shape.outlier_columns() && shape.all_outliers(n) > 0);
+    return GearContents{header, of_rank, shape.all_outliers(n), backbone.pair_halves(n)};
+  };
+  auto* const start = static_cast<uint8_t*>(dst);
+  std::memset(start, 0, bound(self, block->side, n));
+  GearLayout layout = gear_layout(shape, n, contents(rank));
+  encode_rows(backbone, n, x, gear_rows<uint16_t>(shape, layout, start), work.affine);
+
+  // What the backbone loses, nothing at outliers.
+  for (uint32_t first = 0; first < n; first++) {
+    float* const row = x + size_t(first) * d;
+    float* const restored = low_rank;
+    decode_rows(backbone, gear_rows<const uint16_t>(shape, layout, static_cast<const uint8_t*>(dst)), first, 1,
+                restored);
+    for (uint32_t c = 0; c < d; c++) row[c] = mark[size_t(first) * d + c] ? 0.0f : row[c] - restored[c];
+  }
+  LowRank found{0, 0, 0};
+  if (rank > 0) {
+    found = approximate(*backbone.kernels, n, d, x, rank, g.loops, block->seed ^ g.seed * 0xD1342543DE82EF95u,
+                        low_rank, a, work.b);
+    if (found.total > 0)
+      g.stats.add(block->side == SLUICE_KEY ? "explained K" : "explained V", found.part, found.total);
+  }
+  if (found.rank != rank) layout = gear_move(shape, layout, gear_layout(shape, n, contents(found.rank)), start);
+  gear_write_header(layout, start);
+  std::memcpy(start + layout.b, work.b, 2 * size_t(found.rank) * d);
+  std::memcpy(start + layout.a, a, 2 * size_t(found.rank) * n);
+  gear_write_outliers(shape, layout, rows, mark, x, start);
+  *bytes = layout.total;
+  return SLUICE_OK;
+}
+
+sluice_status decode(const void* self, const sluice_block* block, const void* src, uint32_t first, uint32_t count,
+                     float* rows) {
+  const GearShape& shape = shape_of(self, block->side);
+  gear_decode(shape, gear_open(shape, block->rows, src), src, first, count, true, rows);
+  return SLUICE_OK;
+}
+
+void account(const void* self, const sluice_block* block, const void* src, sluice_account* account) {
+  const GearShape& shape = shape_of(self, block->side);
+  const GearLayout layout = gear_open(shape, block->rows, src);
+  *account = {};
+  account->codes = layout.total - layout.codes;
+  account->scales = 2 * layout.halves;
+  account->low_rank = layout.delta - layout.b;
+  account->outlier_values = layout.counts - layout.delta;
+  account->row_pointers = layout.columns - layout.counts;
+  account->outlier_indices = layout.end - layout.columns;
+  account->index = layout.pairs;
+  account->padding = layout.codes - layout.end;
+}
+
+sluice_status retain(const void* self, const sluice_block* block, void* src, const uint32_t* keep, uint32_t n,
+                     size_t* bytes) {
+  *bytes = n == 0 ? 0 : gear_retain(shape_of(self, block->side), block->rows, src, keep, n);
+  return SLUICE_OK;
+}
+
+// ---- attention -----------------------------------------------------------------------------------
+
+// The factors of the channels as floats.
+void load_channels(const GearShape& shape, const GearLayout& layout, const uint8_t* block, AttentionWork& work) {
+  const uint32_t d = shape.rows.head_dim;
+  const auto* b = reinterpret_cast<const uint16_t*>(block + layout.b);
+  for (uint32_t j = 0; j < layout.rank; j++) shape.rows.kernels->from_half(d, b + size_t(j) * d, work.b[j]);
+}
+
+// Walks the outliers of a chunk: each(row of the chunk, count, columns, deltas as floats).
+template <class Each>
+void for_outliers(const GearShape& shape, const GearLayout& layout, const uint8_t* block, const Chunk& chunk,
+                  size_t* at, AttentionWork& work, Each each) {
+  const auto* delta = reinterpret_cast<const uint16_t*>(block + layout.delta);
+  const uint8_t* columns = block + layout.columns;
+  for (uint32_t r = 0; r < chunk.count;) {
+    uint32_t end = r, total = 0;
+    for (; end < chunk.count; end++) {
+      const uint32_t count = gear_outliers_of_row(shape, layout, block, chunk.first + end);
+      if (total + count > kRowBatch) break;
+      total += count;
+    }
+    shape.rows.kernels->from_half(total, delta + *at, work.delta);
+    for (const float* values = work.delta; r < end; r++) {
+      const uint32_t count = gear_outliers_of_row(shape, layout, block, chunk.first + r);
+      each(r, count, columns + *at, values);
+      values += count, *at += count;
+    }
+  }
+}
+
+sluice_status dot(const void* self, const sluice_tile* tile, const float* q, float* scores) {
+  const GearShape& shape = shape_of(self, SLUICE_KEY);
+  const sluice_kernels& kernels = *shape.rows.kernels;
+  const uint32_t d = shape.rows.head_dim;
+  auto& work = *static_cast<AttentionWork*>(tile->scratch);
+  begin_dot(shape.rows, tile->queries, q, work.affine);
+  for (uint32_t s = 0; s < tile->count; s++) {
+    const sluice_span& span = tile->spans[s];
+    const auto* block = static_cast<const uint8_t*>(span.src);
+    const GearLayout layout = gear_open(shape, span.rows, block);
+    const AffineView view = gear_rows<const uint16_t>(shape, layout, block);
+    load_channels(shape, layout, block, work);
+    for (uint32_t i = 0; i < tile->queries; i++)
+      for (uint32_t j = 0; j < layout.rank; j++) work.mixed[i][j] = kernels.inner(d, q + size_t(i) * d, work.b[j]);
+    const auto* a = reinterpret_cast<const uint16_t*>(block + layout.a);
+    size_t outlier = 0;
+    for (Chunk chunk; next_chunk(shape.rows, view, chunk);) {
+      dot_chunk(shape.rows, view, chunk, tile->queries, q, work.affine);
+      for (uint32_t j = 0; j < layout.rank; j++) {
+        kernels.from_half(chunk.count, a + size_t(j) * span.rows + chunk.first, work.a);
+        for (uint32_t i = 0; i < tile->queries; i++)
+          kernels.axpy(chunk.count, work.mixed[i][j], work.a, work.affine.sums[i]);
+      }
+      if (layout.outliers > 0)
+        for_outliers(shape, layout, block, chunk, &outlier, work,
+                     [&](uint32_t r, uint32_t count, const uint8_t* columns, const float* delta) {
+                       for (uint32_t i = 0; i < tile->queries; i++) {
+                         const float* query = q + size_t(i) * d;
+                         float sum = 0;
+                         for (uint32_t k = 0; k < count; k++) sum += query[columns[k]] * delta[k];
+                         work.affine.sums[i][r] += sum;
+                       }
+                     });
+      store_scores(*tile, span, chunk, work.affine, scores);
+    }
+  }
+  return SLUICE_OK;
+}
+
+sluice_status accumulate(const void* self, const sluice_tile* tile, const float* weights, float* out) {
+  const GearShape& shape = shape_of(self, SLUICE_VALUE);
+  const sluice_kernels& kernels = *shape.rows.kernels;
+  const uint32_t d = shape.rows.head_dim;
+  auto& work = *static_cast<AttentionWork*>(tile->scratch);
+  for (uint32_t s = 0; s < tile->count; s++) {
+    const sluice_span& span = tile->spans[s];
+    const auto* block = static_cast<const uint8_t*>(span.src);
+    const GearLayout layout = gear_open(shape, span.rows, block);
+    const AffineView view = gear_rows<const uint16_t>(shape, layout, block);
+    load_channels(shape, layout, block, work);
+    const auto* a = reinterpret_cast<const uint16_t*>(block + layout.a);
+    std::memset(work.mixed, 0, sizeof work.mixed);
+    size_t outlier = 0;
+    for (Chunk chunk; next_chunk(shape.rows, view, chunk);) {
+      load_weights(*tile, span, chunk, weights, work.affine);
+      accumulate_chunk(shape.rows, view, chunk, tile->queries, work.affine, out);
+      for (uint32_t j = 0; j < layout.rank; j++) {
+        kernels.from_half(chunk.count, a + size_t(j) * span.rows + chunk.first, work.a);
+        for (uint32_t i = 0; i < tile->queries; i++)
+          work.mixed[i][j] += kernels.inner(chunk.count, work.affine.weights[i], work.a);
+      }
+      if (layout.outliers > 0)
+        for_outliers(shape, layout, block, chunk, &outlier, work,
+                     [&](uint32_t r, uint32_t count, const uint8_t* columns, const float* delta) {
+                       for (uint32_t i = 0; i < tile->queries; i++) {
+                         float* to = out + size_t(i) * d;
+                         const float weight = work.affine.weights[i][r];
+                         for (uint32_t k = 0; k < count; k++) to[columns[k]] += weight * delta[k];
+                       }
+                     });
+    }
+    for (uint32_t i = 0; i < tile->queries; i++)
+      for (uint32_t j = 0; j < layout.rank; j++) kernels.axpy(d, work.mixed[i][j], work.b[j], out + size_t(i) * d);
+  }
+  return SLUICE_OK;
+}
+
+const sluice_codec table = {create, destroy, plan,   bound, scratch,   encode,
+                            decode, account, retain, dot,   accumulate};
+const sluice_param params[kParams] = {
+    {"bits", "bits of a code of the backbone", "2|3|4|8", SLUICE_CHOICE, 0, {.i = 0}, {.i = 0}, {.i = 3}},
+    {"backbone", "group: K per channel, V per token, in groups; uniform: one scale and zero per row of a head",
+     "group|uniform", SLUICE_CHOICE, 0, {.i = 0}, {.i = 0}, {.i = 1}},
+    {"group", "tokens of a channel of K, channels of a token of V, that share a scale and a zero", nullptr, SLUICE_INT,
+     0, {.i = 64}, {.i = 32}, {.i = 256}},
+    {"rank", "rank of the correction of a prompt's blocks; 0: none", nullptr, SLUICE_INT, 0, {.i = 4}, {.i = 0},
+     {.i = kMostRank}},
+    {"rank_decode", "rank of the correction of blocks gathered while decoding", nullptr, SLUICE_INT, 0, {.i = 2},
+     {.i = 0}, {.i = kMostRank}},
+    {"outliers", "share of the numbers kept exactly, half of them largest, half smallest", nullptr, SLUICE_FLOAT, 0,
+     {.f = 0.02}, {.f = 0.0}, {.f = 0.5}},
+    {"loops", "power iterations", nullptr, SLUICE_INT, 0, {.i = 3}, {.i = 1}, {.i = 32}},
+    {"buffer", "rows that gather in half precision before they are coded together, a multiple of group", nullptr,
+     SLUICE_INT, 0, {.i = 64}, {.i = 32}, {.i = 1024}},
+    {"seed", "of the power iteration's start", nullptr, SLUICE_INT, 0, {.i = 0}, {.i = 0}, {.i = INT64_MAX}},
+};
+const sluice_module gear_module = {SLUICE_CODEC,
+                                   &table,
+                                   SLUICE_CODEC_LAYOUT,
+                                   kParams,
+                                   params,
+                                   "gear",
+                                   "quantized backbone, exact outliers and a low-rank correction",
+                                   "1.0",
+                                   "https://arxiv.org/abs/2403.05527",
+                                   nullptr};
+const sluice_module* const modules[] = {&gear_module};
+const sluice_plugin plugin = {SLUICE_MAGIC, SLUICE_ABI, sizeof(sluice_plugin), 1, modules, __VERSION__};
+
+}  // namespace
+
+const sluice_plugin* sluice_plugin_entry(void) { return &plugin; }
