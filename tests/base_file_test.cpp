@@ -1,41 +1,24 @@
 // Maps, whole files, and outputs that appear complete or not at all.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <fstream>
-
-#include "core/base/error.h"
 #include "core/base/file.h"
+#include "support/scratch_folder.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
+using sluice::testing::error_of;
 using ::testing::HasSubstr;
 
 class FileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "sluice_file_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
+  size_t entries() const {
+    return size_t(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()));
   }
-  void TearDown() override { fs::remove_all(folder_); }
-  size_t entries() const { return size_t(std::distance(fs::directory_iterator(folder_), fs::directory_iterator())); }
-  fs::path folder_;
+  sluice::testing::ScratchFolder folder_;
 };
-
-template <class F>
-Error error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error("nothing was thrown", kExitOk);
-}
 
 TEST_F(FileTest, WrittenFileIsReadBack) {
   const fs::path path = folder_ / "a";
@@ -105,15 +88,15 @@ TEST_F(FileTest, PipesAndDevicesAreWrittenDirectly) {
 }
 
 TEST_F(FileTest, FolderThatDoesNotExist) {
-  const Error error = error_of([&] { write_file(folder_ / "none" / "a", "x"); });
+  const Error error = error_of([&] { write_file(folder_ / "none/a", "x"); });
   EXPECT_EQ(error.code(), kExitFailed);
   EXPECT_THAT(error.what(), HasSubstr("none/a: cannot be created: No such file or directory"));
 }
 
 TEST_F(FileTest, UnreadableInputsAreNamed) {
   EXPECT_THAT(error_of([&] { read_file(folder_ / "none"); }).what(), HasSubstr("none: cannot be opened: No such file"));
-  EXPECT_THAT(error_of([&] { read_file(folder_); }).what(), HasSubstr("is a folder"));
-  EXPECT_THAT(error_of([&] { MappedFile map(folder_); }).what(), HasSubstr("is a folder"));
+  EXPECT_THAT(error_of([&] { read_file(folder_.path()); }).what(), HasSubstr("is a folder"));
+  EXPECT_THAT(error_of([&] { MappedFile map(folder_.path()); }).what(), HasSubstr("is a folder"));
   EXPECT_THAT(error_of([&] { MappedFile map("/dev/null"); }).what(), HasSubstr("not a regular file"));
   EXPECT_EQ(error_of([&] { MappedFile map(folder_ / "none"); }).code(), kExitUsage);
 }

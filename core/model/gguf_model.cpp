@@ -91,11 +91,11 @@ Hyperparameters read_hyperparameters(const Keys& keys, const std::string& archit
     keys.fail("attention.head_count",
               fmt::format("is {}, which does not divide the width {}", hyper.heads, hyper.width));
   hyper.head_dim = key_length ? *key_length : hyper.heads > 0 ? hyper.width / hyper.heads : 0;
+  check_hyperparameters(keys.file().path().string(), hyper);
   for (const std::string_view key : {"attention.value_length", "rope.dimension_count"})
     if (const uint32_t length = keys.integer(key).value_or(hyper.head_dim); length != hyper.head_dim)
       keys.fail(key, fmt::format("is {}, but the head size is {}: models where they differ are not supported", length,
                                  hyper.head_dim));
-  check_hyperparameters(keys.file().path().string(), hyper);
   return hyper;
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -108,6 +109,8 @@ std::string describe_value(const GgufEntry& entry) {
       text += *boolean ? "true" : "false";
     } else if (const auto integer = integer_at(entry, i)) {
       text += fmt::format("{}", *integer);
+    } else if (type == GgufType::kUint64) {
+      text += fmt::format("{}", load<uint64_t>(entry.elements.data() + i * 8));
     } else if (type == GgufType::kFloat32) {
       text += fmt::format("{}", float(*number_at(entry, i)));  // shortest form of the float, not of its double
     } else {

@@ -56,10 +56,11 @@ std::vector<SafetensorsFile> open_files(const fs::path& folder) {
   const std::map<std::string, std::string> index = read_index(folder / kIndex);
   std::set<std::string> names;
   for (const auto& [tensor, file] : index) names.insert(file);
+  for (const std::string& name : names) files.emplace_back(folder / name);
   size_t found = 0;
-  for (const std::string& name : names) {
-    files.emplace_back(folder / name);
-    for (const SafetensorsTensor& tensor : files.back().tensors()) {
+  for (const SafetensorsFile& file : files) {
+    const std::string name = file.file().path().filename().string();
+    for (const SafetensorsTensor& tensor : file.tensors()) {
       const auto listed = index.find(tensor.name);
       if (listed == index.end() || listed->second != name)
         throw Error(fmt::format("{}: tensor \"{}\" is in {}, but the index says {}", (folder / kIndex).string(),
