@@ -53,7 +53,7 @@ struct ListSieve {
 const Parameters kBare{{"recent", 0}, {"sinks", 0}};
 
 // Attention that marks exactly the given positions.
-Attention hits(std::set<uint32_t> positions) {
+Attention hits(const std::set<uint32_t>& positions) {
   return [positions](uint32_t, uint32_t p) { return positions.count(p) ? 1.0f : 0.5f; };
 }
 
