@@ -12,6 +12,8 @@ int run_config(std::span<const std::string> args);
 int run_inspect(std::span<const std::string> args);
 int run_plugin(std::span<const std::string> args);
 int run_ppl(std::span<const std::string> args);
+int run_quantize(std::span<const std::string> args);
 int run_run(std::span<const std::string> args);
+int run_synth(std::span<const std::string> args);
 
 }  // namespace sluice

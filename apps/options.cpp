@@ -44,6 +44,13 @@ std::vector<std::string> Words::list(const char* option) const {
   return has(option) ? values[option].as<std::vector<std::string>>() : std::vector<std::string>{};
 }
 
+std::vector<std::string> Words::overrides() const {
+  std::vector<std::string> settings = list("set");
+  // Relative to where the command is given, as every path on a command line.
+  if (has("model")) settings.push_back(fmt::format("model.path=\"{}\"", text("model")));
+  return settings;
+}
+
 int64_t Words::integer(const char* option, int64_t fallback, int64_t low, int64_t high) const {
   if (!has(option)) return fallback;
   const std::string given = text(option);
@@ -146,6 +153,8 @@ std::optional<Words> parse_words(std::string_view command, std::span<const std::
 
 po::options_description config_options() {
   po::options_description options;
+  options.add_options()("model,m", po::value<std::string>()->value_name("MODEL"),
+                        "a GGUF file, a Hugging Face folder, or a name in the model cache: short for --set model.path=MODEL");
   options.add_options()("set", po::value<std::vector<std::string>>()->composing()->value_name("K=V"),
                         "set a key of the configuration, as in --set cache.budget=20%; may be repeated");
   return options;

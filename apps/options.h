@@ -45,7 +45,7 @@ class Words {
   std::string choice(const char* option, const char* fallback, const char* choices) const;
   std::vector<std::string> list(const char* option) const;  // of a repeatable option
 
-  std::vector<std::string> overrides() const { return list("set"); }
+  std::vector<std::string> overrides() const;  // --set and --model
   // positional[i], or none.
   std::optional<std::filesystem::path> path(size_t i = 0) const;
 };

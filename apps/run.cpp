@@ -86,7 +86,7 @@ int run_run(std::span<const std::string> args) {
       text = turn.text;
     }
     messages.push_back({"user", text});
-    prompt = encode_chat(vocabulary.chat_template, messages, engine.tokenizer(), true);
+    prompt = encode_chat(engine.tokenizer(), messages);
   } else {
     prompt = engine.tokenizer().encode_prompt(text, words->has("parse-special"));
   }
@@ -127,7 +127,7 @@ int run_run(std::span<const std::string> args) {
     if (turn.end) break;
     messages.push_back({"assistant", g.text});
     messages.push_back({"user", turn.text});
-    const std::vector<int32_t> whole = encode_chat(vocabulary.chat_template, messages, engine.tokenizer(), true);
+    const std::vector<int32_t> whole = encode_chat(engine.tokenizer(), messages);
     size_t same = 0;
     while (same < whole.size() && same < cache->seen() && whole[same] == held[same]) same++;
     if (same < cache->seen()) {

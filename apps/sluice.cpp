@@ -76,6 +76,24 @@ Examples:
   sluice inspect smollm2-135m-instruct
   sluice inspect model.gguf --tensors)",
      run_inspect},
+    {"quantize", "write a model with another weight type", R"(IN OUT --type T [--requantize] [--force] [--pure]
+
+IN is a GGUF file, a Hugging Face folder or a name in the model cache; OUT becomes a GGUF file. Vectors stay F32, the
+output matrix keeps at least Q6_K (--pure: T as well). Tensors whose rows do not divide by a type's blocks fall back to
+a type of smaller blocks and are listed.
+
+Examples:
+  sluice quantize hf/Llama-2-7b llama2-7b-q4_0.gguf --type Q4_0
+  sluice quantize smollm2-135m-instruct smollm2-q8_0.gguf --type Q8_0 --requantize)",
+     run_quantize},
+    {"synth", "write a model of a true shape with random weights", R"(--shape S [--type T] [--tokenizer FILE] [--format gguf|hf] [--layers N] OUT
+
+For measuring speed and memory where the real weights are not at hand; its text is noise.
+
+Examples:
+  sluice synth --shape llama2-7b --type Q4_0 --tokenizer tokenizer.model llama2-7b-synth.gguf
+  sluice synth --shape tinyllama-1.1b --type BF16 --format hf tinyllama-synth)",
+     run_synth},
 };
 
 void print(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }

@@ -5,10 +5,7 @@
 namespace sluice {
 namespace {
 
-uint32_t room_for(uint32_t rows) {
-  if (rows <= 16) return 16;
-  return std::min(kSegmentRows, (rows + 31) / 32 * 32);
-}
+uint32_t room_for(uint32_t rows) { return std::min(kSegmentRows, (rows + 15) / 16 * 16); }
 
 void replace(Segment& segment, uint32_t rows, uint32_t keep, uint32_t head_dim, const Memory& memory) {
   const uint64_t row_bytes = uint64_t(head_dim) * sizeof(uint16_t);

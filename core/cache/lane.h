@@ -97,7 +97,7 @@ struct Side {
   }
 };
 
-// Room for `rows` dense rows: full segments and a last one of 16, 32, 64, 96 ... 256 rows. New room is zeroed;
+// Room for `rows` dense rows: full segments and a last one of a multiple of 16 rows. New room is zeroed;
 // what was shared is copied where it has to grow.
 void grow_rows(Side& side, uint32_t rows, uint32_t head_dim, const Memory& memory);
 // Gives back the room beyond `rows` dense rows. Rows stay where they are.

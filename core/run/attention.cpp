@@ -113,6 +113,7 @@ void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t
     i = end;
   }
   if (order_.size() < parts_.size()) attend_coded(layer, a, positions);
+  if (watch) watch(layer, a);
 }
 
 void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a, const uint32_t* positions) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -30,6 +31,9 @@ class CacheAttention final : public Attention {
   void begin(std::span<const BatchPart> parts, bool prompt);
   void set_places(const sluice_store* places) { places_ = places; }
   void attend(uint32_t layer, const Activations& a, const uint32_t* positions) override;
+
+  // Sees each layer's activations once attention is done: for tests. Empty: nobody looks.
+  std::function<void(uint32_t layer, const Activations& a)> watch;
 
   // Rows that a codec had to decode for attention since the start: 0 for codecs with dot and accumulate.
   uint64_t decoded_rows() const { return decoded_rows_.load(std::memory_order_relaxed); }

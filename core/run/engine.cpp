@@ -269,6 +269,8 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
   cache.end();
 }
 
+CacheAttention& Engine::attention(bool exact) { return lane(exact).attention; }
+
 uint64_t Engine::workspace_bytes() const {
   return identity_owner_.live + fast_->attention.workspace_bytes() + exact_->attention.workspace_bytes();
 }

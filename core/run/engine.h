@@ -63,6 +63,11 @@ class Engine {
   // SequenceCache::begin). The policy acts on each layer once its rows are in.
   void prompt(const Feed& feed, const SequenceCache* prefix, bool exact, const LogitSink& sink);
 
+  // The attention of a precision's queue, whose `watch` tests may set.
+  CacheAttention& attention(bool exact);
+  const Weights& weights() const { return *weights_; }
+  const Instance& backend() const { return backend_; }
+
   uint64_t weight_bytes() const { return weights_->bytes(); }
   uint64_t weight_file_bytes() const { return weights_->file_bytes(); }
   uint64_t activation_bytes() const { return activation_bytes_; }

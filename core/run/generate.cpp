@@ -65,6 +65,10 @@ Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_
     shown = std::max(shown, end);
   };
   g.tokens.reserve(options.tokens);
+  // After nothing but BOS the first token begins the text: SentencePiece's prefix space is not part of it.
+  const Vocabulary& vocabulary = engine.tokenizer().vocabulary();
+  const bool begins_text = cache.seen() == 1 && prompt.back() == vocabulary.bos && vocabulary.add_space_prefix &&
+                           vocabulary.model != Vocabulary::Model::kByteBpe;
   while (g.tokens.size() < options.tokens) {
     if (options.stop && *options.stop) {
       g.ended_by = "interrupt";
@@ -75,7 +79,9 @@ Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_
       break;
     }
     g.tokens.push_back(next);
-    g.text += engine.tokenizer().piece(next, options.ignore_end);
+    std::string piece = engine.tokenizer().piece(next, options.ignore_end);
+    if (g.tokens.size() == 1 && begins_text && !piece.empty() && piece[0] == ' ') piece.erase(0, 1);
+    g.text += piece;
     size_t cut = std::string::npos;
     for (const std::string& stop : options.stops) cut = std::min(cut, stop.empty() ? std::string::npos : g.text.find(stop));
     if (cut != std::string::npos) {
