@@ -11,6 +11,7 @@
 #include "core/model/gguf.h"
 #include "core/model/model_file.h"
 #include "support/allocation_watch.h"
+#include "support/fuzz.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 using testing::AllocationWatch;
 using testing::error_of;
+using testing::FuzzRandom;
 using ::testing::HasSubstr;
 using testing::put_bytes;
 using testing::ScratchFolder;
@@ -231,14 +233,14 @@ TEST(GgufDamage, FlippedBitsAreLoadedOrRefused) {
   const ScratchFolder folder;
   const std::filesystem::path path = folder / "a.gguf";
   const std::string good = smallest_file();
-  uint64_t random = 1;
-  const auto next = [&] { return random = random * 6364136223846793005u + 1442695040888963407u, random >> 33; };
+  FuzzRandom random(1);
   int opened = 0, refused = 0;
-  for (int round = 0; round < 4000; round++) {
+  for (int round = 0; round < FuzzRandom::rounds(4000); round++) {
     std::string bytes = good;
     // The metadata are most of what can go wrong; every eighth flip falls anywhere.
     const size_t range = round % 8 ? 11000 : bytes.size();
-    for (uint64_t flips = 1 + next() % 3; flips > 0; flips--) bytes[next() % range] ^= char(1 << next() % 8);
+    for (uint64_t flips = 1 + random.next() % 3; flips > 0; flips--)
+      bytes[random.next() % range] ^= char(1 << random.next() % 8);
     put_bytes(path, bytes);
     (opens(path) ? opened : refused)++;
     if (HasFailure()) FAIL() << "round " << round;
@@ -264,13 +266,12 @@ TEST(GgufDamage, NastyNumbersAnywhere) {
                               0xFFFFFFFFu,
                               9,
                               0x0900000009};
-  uint64_t random = 2;
-  const auto next = [&] { return random = random * 6364136223846793005u + 1442695040888963407u, random >> 33; };
-  for (int round = 0; round < 3000; round++) {
-    const size_t offset = round < 600 ? size_t(round) : next() % 11000;
-    const size_t width = next() % 2 ? 8 : 4;
+  FuzzRandom random(2);
+  for (int round = 0; round < FuzzRandom::rounds(3000); round++) {
+    const size_t offset = round < 600 ? size_t(round) : random.next() % 11000;
+    const size_t width = random.next() % 2 ? 8 : 4;
     std::string bytes = good;
-    std::memcpy(bytes.data() + offset, &numbers[next() % std::size(numbers)], width);
+    std::memcpy(bytes.data() + offset, &numbers[random.next() % std::size(numbers)], width);
     put_bytes(path, bytes);
     opens(path);
     if (HasFailure()) FAIL() << "round " << round;

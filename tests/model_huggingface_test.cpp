@@ -12,6 +12,7 @@
 #include "core/model/model_file.h"
 #include "core/model/safetensors.h"
 #include "support/allocation_watch.h"
+#include "support/fuzz.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
@@ -23,6 +24,7 @@ using nlohmann::json;
 using testing::AllocationWatch;
 using ::testing::AllOf;
 using testing::error_of;
+using testing::FuzzRandom;
 using ::testing::HasSubstr;
 using testing::put_bytes;
 using testing::ScratchFolder;
@@ -382,18 +384,18 @@ TEST(HuggingFace, NumbersAtOddAddressesAreMoved) {
 TEST(HuggingFace, FlippedBitsAreLoadedOrRefused) {
   const ScratchFolder folder;
   testing::write_tiny_huggingface(folder / "hf", smallest(), 2);
-  uint64_t random = 3;
-  const auto next = [&] { return random = random * 6364136223846793005u + 1442695040888963407u, random >> 33; };
+  FuzzRandom random(3);
   int opened = 0, refused = 0;
   const std::vector<std::string> names = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
                                           "config.json", "model.safetensors.index.json"};
-  for (int round = 0; round < 2000; round++) {
+  for (int round = 0; round < FuzzRandom::rounds(2000); round++) {
     const fs::path path = folder.path() / "hf" / names[round % names.size()];
     const std::string good = read_file(path);
     std::string bytes = good;
     const size_t range = std::min<size_t>(bytes.size(), 1200);
-    for (uint64_t flips = 1 + next() % 2; flips > 0; flips--) bytes[next() % range] ^= char(1 << next() % 8);
-    if (round % 16 == 15) bytes.resize(next() % bytes.size());
+    for (uint64_t flips = 1 + random.next() % 2; flips > 0; flips--)
+      bytes[random.next() % range] ^= char(1 << random.next() % 8);
+    if (round % 16 == 15) bytes.resize(random.next() % bytes.size());
     put_bytes(path, bytes);
     const AllocationWatch watch;
     try {
