@@ -1,0 +1,231 @@
+// The program as people and scripts meet it: exit codes, what goes to stdout and what to stderr, suggestions, help.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/base/file.h"
+#include "support/scratch_folder.h"
+#include "support/tiny_model.h"
+
+extern char** environ;
+
+namespace sluice {
+namespace {
+
+using namespace testing;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+struct Outcome {
+  int code = -1;
+  std::string out, err;
+};
+
+// Runs the program with these words and environment entries added to ours.
+Outcome sluice(const std::vector<std::string>& words, const std::vector<std::string>& variables = {}) {
+  ScratchFolder folder;
+  std::vector<std::string> all = {SLUICE_PROGRAM};
+  all.insert(all.end(), words.begin(), words.end());
+  std::vector<char*> argv, environment;
+  for (std::string& word : all) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  // The first entry of a name counts.
+  std::vector<std::string> own = variables;
+  for (std::string& entry : own) environment.push_back(entry.data());
+  for (char** entry = environ; *entry; ++entry) environment.push_back(*entry);
+  environment.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  const std::string out = (folder / "out").string(), err = (folder / "err").string();
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
+  pid_t child = 0;
+  EXPECT_EQ(posix_spawn(&child, SLUICE_PROGRAM, &actions, nullptr, argv.data(), environment.data()), 0);
+  posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  return {WEXITSTATUS(status), read_file(out), read_file(err)};
+}
+
+TEST(Cli, NoCommandIsAUsageError) {
+  const Outcome outcome = sluice({});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("Usage: sluice COMMAND"));
+}
+
+TEST(Cli, HelpAndVersionGoToStdout) {
+  for (const char* word : {"--help", "-h", "help"}) {
+    const Outcome outcome = sluice({word});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr("  plugin "), HasSubstr("  config "), HasSubstr("  inspect ")));
+    EXPECT_EQ(outcome.err, "");
+  }
+  const Outcome version = sluice({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_THAT(version.out, ::testing::MatchesRegex("sluice [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+// Every command explains itself, whichever way it is asked, and shows an example.
+TEST(Cli, EveryCommandHasHelp) {
+  const std::string overview = sluice({"help"}).out;
+  size_t commands = 0;
+  std::istringstream lines(overview);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("  ")) continue;
+    const std::string name = line.substr(2, line.find(' ', 2) - 2);
+    const Outcome help = sluice({"help", name});
+    EXPECT_EQ(help.code, 0) << name;
+    EXPECT_THAT(help.out, AllOf(StartsWith("Usage: sluice " + name), HasSubstr("Example"), HasSubstr("Options:")))
+        << name;
+    EXPECT_EQ(sluice({name, "--help"}).out, help.out) << name;
+    EXPECT_EQ(sluice({name, "--no-such-option"}).code, 2) << name;
+    ++commands;
+  }
+  EXPECT_GE(commands, 7u);
+}
+
+TEST(Cli, UnknownCommandsAndOptionsSuggest) {
+  const Outcome command = sluice({"plugn"});
+  EXPECT_EQ(command.code, 2);
+  EXPECT_THAT(command.err, StartsWith("sluice: there is no command \"plugn\" (did you mean \"plugin\"?); commands: "));
+  EXPECT_EQ(sluice({"help", "plugn"}).code, 2);
+  const Outcome option = sluice({"inspect", "x", "--tensor"});
+  EXPECT_EQ(option.code, 2);
+  EXPECT_EQ(
+      option.err,
+      "sluice: sluice inspect has no option --tensor (did you mean \"--tensors\"?) (see `sluice help inspect`)\n");
+  EXPECT_THAT(sluice({"plugin", "lst"}).err, HasSubstr("sluice plugin does not know \"lst\" (did you mean \"list\"?)"));
+  EXPECT_THAT(sluice({"config", "chek"}).err, HasSubstr("(did you mean \"check\"?)"));
+  EXPECT_THAT(sluice({"plugin", "list", "-o", "jsn"}).err,
+              HasSubstr("--output takes md, json, not \"jsn\" (did you mean \"json\"?)"));
+}
+
+TEST(Cli, PositionalsAreCounted) {
+  EXPECT_THAT(sluice({"inspect"}).err, HasSubstr("sluice inspect needs FILE"));
+  EXPECT_THAT(sluice({"inspect", "a", "b"}).err, HasSubstr("does not know what to do with \"b\""));
+  EXPECT_THAT(sluice({"plugin", "describe"}).err, HasSubstr("needs a module's name"));
+  EXPECT_THAT(sluice({"config", "check"}).err, HasSubstr("needs a file"));
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"inspect"}, {"inspect", "a", "b"}, {"plugin"}, {"config"}, {"config", "schema", "x"}}) {
+    EXPECT_EQ(sluice(words).code, 2) << words[0];
+  }
+}
+
+TEST(Cli, PluginListSurvivesBrokenLibraries) {
+  const Outcome list = sluice({"plugin", "list", "--path", SLUICE_BAD_PLUGINS});
+  EXPECT_EQ(list.code, 0);
+  EXPECT_THAT(list.out, AllOf(HasSubstr("idle "), HasSubstr("unavailable:\n"),
+                              HasSubstr("no_entry.sluice.so: exports no sluice_plugin_entry"),
+                              HasSubstr("future_revision.sluice.so: provides sluice.evictor/2, this host knows /1")));
+  EXPECT_EQ(list.err, "");
+  const Outcome json = sluice({"plugin", "list", "--json", "--path", SLUICE_BAD_PLUGINS});
+  size_t available = 0, refused = 0;
+  for (const auto& row : nlohmann::json::parse(json.out)) {
+    (row["available"].get<bool>() ? available : refused) += 1;
+    EXPECT_EQ(row.contains("reason"), !row["available"].get<bool>());
+  }
+  EXPECT_GE(available, 1u);
+  EXPECT_GE(refused, 8u);
+  EXPECT_EQ(sluice({"plugin", "list", "--json"}, {"SLUICE_PLUGIN_PATH=" SLUICE_BAD_PLUGINS}).code, 0);
+}
+
+TEST(Cli, PluginDescribe) {
+  const Outcome text = sluice({"plugin", "describe", "idle", "--path", SLUICE_BAD_PLUGINS});
+  EXPECT_EQ(text.code, 0);
+  EXPECT_THAT(text.out, AllOf(StartsWith("idle (sluice.evictor/1 1)\nevicts nothing\n"), HasSubstr("no parameters")));
+  const Outcome markdown = sluice({"plugin", "describe", "idle", "--markdown", "--path", SLUICE_BAD_PLUGINS});
+  EXPECT_EQ(markdown.out, "### evictor `idle`\n\nevicts nothing.\n\nNo parameters.\n");
+  const Outcome unknown = sluice({"plugin", "describe", "idel", "--path", SLUICE_BAD_PLUGINS});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("no plugin provides \"idel\" (did you mean \"idle\"?)"));
+  const Outcome refused = sluice({"plugin", "describe", "bad_abi", "--path", SLUICE_BAD_PLUGINS});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("\"bad_abi\" is unavailable: "));
+}
+
+TEST(Cli, ConfigCheckReportsAllFilesAtOnce) {
+  ScratchFolder folder;
+  std::ofstream(folder / "a.toml") << "[cache]\ninterval = 0\n";
+  std::ofstream(folder / "b.toml") << "[cache]\nchunck = 1\ncompact = 2\n";
+  std::ofstream(folder / "c.toml") << "[cache]\nchunk = 1\n";
+  const auto path = [&](const char* name) { return (folder / name).string(); };
+  const Outcome bad = sluice({"config", "check", path("a.toml"), path("b.toml"), path("c.toml")});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_EQ(bad.out, "");
+  EXPECT_THAT(bad.err, AllOf(HasSubstr("a.toml:2:12: "), HasSubstr("b.toml:2:1: [cache] has no \"chunck\""),
+                             HasSubstr("b.toml:3:11: ")));
+  const Outcome set = sluice({"config", "check", path("c.toml"), "--set", "cache.interval=0", "--set", "nonsense"});
+  EXPECT_EQ(set.code, 2);
+  EXPECT_THAT(set.err, AllOf(HasSubstr("--set cache.interval: [cache] interval takes"),
+                             HasSubstr("--set nonsense: is not of the form")));
+}
+
+TEST(Cli, ConfigShowPrintsWhatWasSet) {
+  const Outcome show = sluice({"config", "show", "--set", "cache.budget=20%", "--set", "sampler.top_k=4"});
+  if (show.code != 0) GTEST_SKIP() << "no cpu backend in this build: " << show.err;
+  EXPECT_THAT(show.out,
+              AllOf(HasSubstr("budget = \"20%\"                    # --set cache.budget"), HasSubstr("top_k = 4 ")));
+  const Outcome schema = sluice({"config", "schema"});
+  EXPECT_TRUE(nlohmann::json::accept(schema.out));
+  EXPECT_THAT(sluice({"config", "schema", "--markdown"}).out, StartsWith("# Configuration\n"));
+}
+
+TEST(Cli, InspectShowsAModel) {
+  ScratchFolder folder;
+  const std::filesystem::path file = folder / "tiny.gguf";
+  write_tiny_gguf(file, {});
+  const Outcome text = sluice({"inspect", file.string()});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("layers             2"),
+                              HasSubstr("heads              4, kv heads 2, head_dim 16"), HasSubstr("verdict: ok")));
+  EXPECT_EQ(text.out.find("blk.0.attn_q.weight"), std::string::npos);
+  const Outcome tensors = sluice({"inspect", file.string(), "--tensors", "--json"});
+  const auto json = nlohmann::json::parse(tensors.out);
+  EXPECT_EQ(json["layers"], 2);
+  EXPECT_EQ(json["kv_bytes_per_token_f16"], 2 * 2 * 16 * 2 * 2);
+  uint64_t bytes = 0;
+  for (const auto& tensor : json["tensors"]) bytes += tensor["bytes"].get<uint64_t>();
+  EXPECT_EQ(json["weight_bytes"], bytes);
+  // By its name in the model cache.
+  EXPECT_EQ(sluice({"inspect", "tiny"}, {"SLUICE_MODELS=" + folder.path().string()}).code, 0);
+}
+
+TEST(Cli, InspectSaysWhatIsDamaged) {
+  ScratchFolder folder;
+  const std::filesystem::path file = folder / "tiny.gguf";
+  write_tiny_gguf(file, {});
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+  const Outcome cut = sluice({"inspect", file.string()});
+  EXPECT_EQ(cut.code, 2);
+  EXPECT_EQ(cut.out, "");
+  EXPECT_THAT(cut.err, HasSubstr("tiny.gguf"));
+  std::ofstream(folder / "text.gguf") << "this is no model";
+  EXPECT_EQ(sluice({"inspect", (folder / "text.gguf").string()}).code, 2);
+  const Outcome missing = sluice({"inspect", "tinny"}, {"SLUICE_MODELS=" + folder.path().string()});
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_THAT(missing.err, HasSubstr("there is no model \"tinny\" (did you mean \"tiny\"?)"));
+}
+
+TEST(Cli, AFullDiskIsNoSuccess) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  const std::string command = std::string(SLUICE_PROGRAM) + " help > /dev/full 2> /dev/null";
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+}
+
+TEST(Cli, AReaderThatLeavesIsNoFailure) {
+  const std::string command = std::string("bash -c 'set -o pipefail; ") + SLUICE_PROGRAM + " help | true'";
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 0);
+}
+
+}  // namespace
+}  // namespace sluice
