@@ -63,11 +63,16 @@ step "set-up" scripts/setup.sh || { echo "0 passed, 1 failed, 0 skipped" && exit
 scripts/get_model.sh || skip "real model" "it could not be fetched; the tests that need it are skipped"
 
 if step "release build" build release -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON; then
-  run_tests release
+  if ((all)); then
+    run_tests release
+  else
+    run_tests release --label-exclude long
+    skip "tests labelled long" "they take minutes and gigabytes: scripts/test.sh --all runs them"
+  fi
 fi
 
 if step "asan build" build asan -DSLUICE_WERROR=ON; then
-  if ((all)); then run_tests asan; else run_tests asan --label-regex unit; fi
+  if ((all)); then run_tests asan --label-exclude long; else run_tests asan --label-regex unit; fi
 fi
 
 if [[ ! -e backends/cuda/CMakeLists.txt ]]; then
@@ -81,7 +86,7 @@ else
 fi
 
 if ((all)); then
-  if step "tsan build" build tsan -DSLUICE_WERROR=ON; then run_tests tsan; fi
+  if step "tsan build" build tsan -DSLUICE_WERROR=ON; then run_tests tsan --label-exclude long; fi
   if [[ -x scripts/neon_check.sh ]]; then
     step "NEON under emulation" scripts/neon_check.sh || true
   else
