@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/plugins/describe.h"
 #include "core/plugins/interfaces.h"
 #include "support/test_module.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 using namespace testing;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 std::string reason(const sluice_module& module) { return judge_module(module).reason; }
 
@@ -145,6 +147,26 @@ TEST(Judge, ReservesTheSidesOfACodec) {
   TestModule codec("x", SLUICE_CODEC, SLUICE_CODEC_LAYOUT);
   codec.set_params({param("key", SLUICE_BOOL, int_value(0))});
   EXPECT_THAT(reason(codec.module), HasSubstr("configuration needs itself"));
+}
+
+// Optional tables, as a module of three kinds would hand them out.
+uint32_t cuda_layout = 0;
+const void* give_cuda(const char* id) { return std::string_view(id) == SLUICE_CODEC_CUDA ? &cuda_layout : nullptr; }
+
+TEST(Judge, OptionalTablesHaveALayoutToo) {
+  TestModule codec("x", SLUICE_CODEC, SLUICE_CODEC_LAYOUT);
+  EXPECT_FALSE(find_extension(codec.module, SLUICE_CODEC_CUDA).table) << "no extension()";
+  codec.module.extension = give_cuda;
+  cuda_layout = SLUICE_CODEC_CUDA_LAYOUT;
+  EXPECT_EQ(find_extension(codec.module, SLUICE_CODEC_CUDA).table, &cuda_layout);
+  EXPECT_EQ(find_extension(codec.module, SLUICE_BACKEND_REPLAY).table, nullptr);
+  EXPECT_EQ(find_extension(codec.module, "acme.unknown/1").table, nullptr);
+  EXPECT_THAT(describe_capabilities(codec.module), HasSubstr("CUDA: yes"));
+  cuda_layout ^= 1;
+  const Extension other = find_extension(codec.module, SLUICE_CODEC_CUDA);
+  EXPECT_EQ(other.table, nullptr);
+  EXPECT_THAT(other.reason, StartsWith("its sluice.codec.cuda/1 was built against other headers (layout 0x"));
+  EXPECT_THAT(describe_capabilities(codec.module), HasSubstr("CUDA: no (its sluice.codec.cuda/1 was built"));
 }
 
 TEST(Judge, WantsASoundEntry) {

@@ -105,15 +105,18 @@ std::string describe_default(const sluice_param& param) {
 }
 
 std::string describe_capabilities(const sluice_module& module) {
-  const auto yes = [](bool there) { return there ? "yes" : "no"; };
-  const auto extension = [&](const char* id) { return module.extension && module.extension(id); };
+  const auto yes = [](bool there) { return std::string(there ? "yes" : "no"); };
+  const auto extension = [&](const char* id) {
+    const Extension found = find_extension(module, id);
+    return found.reason.empty() ? yes(found.table) : "no (" + found.reason + ")";
+  };
   const std::string_view id = module.interface_id;
   if (id == SLUICE_CODEC) {
     const auto& codec = *static_cast<const sluice_codec*>(module.table);
     return fmt::format("retain: {}, dot/accumulate: {}, CUDA: {}", yes(codec.retain), yes(codec.dot),
-                       yes(extension(SLUICE_CODEC_CUDA)));
+                       extension(SLUICE_CODEC_CUDA));
   }
-  if (id == SLUICE_BACKEND) return fmt::format("replay: {}", yes(extension(SLUICE_BACKEND_REPLAY)));
+  if (id == SLUICE_BACKEND) return fmt::format("replay: {}", extension(SLUICE_BACKEND_REPLAY));
   return "";
 }
 

@@ -36,6 +36,13 @@ constexpr Interface kInterfaces[] = {
     {"sluice.backend", 1, SLUICE_BACKEND_LAYOUT, kBackendMembers},
 };
 
+struct KnownExtension {
+  const char* id;
+  uint32_t layout;
+};
+constexpr KnownExtension kExtensions[] = {{SLUICE_CODEC_CUDA, SLUICE_CODEC_CUDA_LAYOUT},
+                                          {SLUICE_BACKEND_REPLAY, SLUICE_BACKEND_REPLAY_LAYOUT}};
+
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   for (size_t from = 0; from <= text.size();) {
@@ -168,6 +175,21 @@ std::string refuse_entry(const sluice_plugin* plugin) {
   }
   if (plugin->module_count && !plugin->modules) return "its list of modules is NULL";
   if (plugin->module_count > 4096) return fmt::format("it lists {} modules", plugin->module_count);
+  return {};
+}
+
+Extension find_extension(const sluice_module& module, std::string_view id) {
+  if (!module.extension) return {};
+  for (const KnownExtension& known : kExtensions) {
+    if (known.id != id) continue;
+    const void* table = module.extension(known.id);
+    if (!table) return {};
+    uint32_t layout = 0;
+    std::memcpy(&layout, table, sizeof layout);
+    if (layout == known.layout) return {table, {}};
+    return {nullptr, fmt::format("its {} was built against other headers (layout 0x{:08X}, this host has 0x{:08X})", id,
+                                 layout, known.layout)};
+  }
   return {};
 }
 

@@ -42,4 +42,12 @@ struct Verdict {
 };
 Verdict judge_module(const sluice_module& module, std::span<const Interface> interfaces = known_interfaces());
 
+// A module's optional table, such as SLUICE_CODEC_CUDA, once its layout is known to be this host's. `table` NULL and
+// no reason: the module has none, or the host does not know the id.
+struct Extension {
+  const void* table = nullptr;
+  std::string reason;  // why a table that is there cannot be used
+};
+Extension find_extension(const sluice_module& module, std::string_view id);
+
 }  // namespace sluice
