@@ -128,6 +128,7 @@ TEST(Safetensors, TensorsThatDoNotFit) {
   EXPECT_THAT(tensor("F32", "[3]", "[0,8]", 8),
               HasSubstr("is [3] of F32, which takes 12 bytes, but its data_offsets span 8"));
   EXPECT_THAT(tensor("F32", "[2,2]", "[0,8]", 8), HasSubstr("is [2 x 2] of F32"));
+  EXPECT_THAT(tensor("F32", "[1]", "[0,8]", 8), HasSubstr("which takes 4 bytes, but its data_offsets span 8"));
   EXPECT_THAT(tensor("F32", "[4611686018427387906]", "[0,8]", 8),
               HasSubstr("more bytes than any file can hold"));  // times 4 is 8
   EXPECT_THAT(tensor("F32", "[4294967296,4294967296]", "[0,0]", 0), HasSubstr("more bytes than any file can hold"));
