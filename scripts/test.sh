@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds and tests everything that this machine can: release with warnings as errors and all tests, the unit tests again
 # under address and undefined-behaviour sanitizers, CUDA for one architecture where a toolkit is. Under 30 minutes on
-# two cores. --all adds all tests under the sanitizers, the thread sanitizer, and NEON under emulation. Safe to repeat.
-# Lists what was skipped and why; the last line counts.
+# two cores. --all adds the long tests, all tests and longer fuzzing under the sanitizers, the thread sanitizer, and NEON
+# under emulation. Safe to repeat. Lists what was skipped and why; the last line counts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -42,6 +42,18 @@ skip() {
   note skipped "$1" "$2"
 }
 
+emulated() { # emulated NAME SCRIPT; 77 means that something is missing here, and the last line says what
+  local status=0
+  echo "== $1"
+  "$2" > "$results/emulated.log" 2>&1 || status=$?
+  cat "$results/emulated.log"
+  case $status in
+    0) note passed "$1" "" ;;
+    77) skip "$1" "$(tail -n 1 "$results/emulated.log")" ;;
+    *) note failed "$1" "$2" ;;
+  esac
+}
+
 build() { # build PRESET CMAKE_OPTIONS...
   local preset=$1
   shift
@@ -72,7 +84,11 @@ if step "release build" build release -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON; then
 fi
 
 if step "asan build" build asan -DSLUICE_WERROR=ON; then
-  if ((all)); then run_tests asan --label-exclude long; else run_tests asan --label-regex unit; fi
+  if ((all)); then
+    SLUICE_FUZZ_ROUNDS=${SLUICE_FUZZ_ROUNDS:-20} run_tests asan --label-exclude long
+  else
+    run_tests asan --label-regex unit
+  fi
 fi
 
 if [[ ! -e backends/cuda/CMakeLists.txt ]]; then
@@ -87,11 +103,8 @@ fi
 
 if ((all)); then
   if step "tsan build" build tsan -DSLUICE_WERROR=ON; then run_tests tsan --label-exclude long; fi
-  if [[ -x scripts/neon_check.sh ]]; then
-    step "NEON under emulation" scripts/neon_check.sh || true
-  else
-    skip "NEON under emulation" "this tree has no scripts/neon_check.sh"
-  fi
+  emulated "NEON under emulation" scripts/neon_check.sh
 fi
+emulated "AVX-512 in plain C++" scripts/avx512_check.sh
 
 python3 scripts/count_tests.py $results
