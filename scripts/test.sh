@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds and tests everything that this machine can: release with warnings as errors and all tests, the unit tests again
-# under address and undefined-behaviour sanitizers, CUDA for one architecture where a toolkit is. Under 30 minutes on
-# two cores. --all adds the long tests, all tests and longer fuzzing under the sanitizers, the thread sanitizer, and NEON
-# under emulation. Safe to repeat. Lists what was skipped and why; the last line counts.
+# Builds and tests everything that this machine can: release with warnings as errors and all tests, the unit tests
+# again under address and undefined-behaviour sanitizers, CUDA for one architecture where a toolkit is. Under 30 minutes
+# on two cores. --all adds the long tests, all tests and longer fuzzing under the sanitizers, the thread sanitizer, and
+# NEON under emulation. Safe to repeat. Lists what was skipped and why; the last line counts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
