@@ -15,7 +15,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType as T
 from gguf.quants import dequantize
 
 TYPES = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.IQ4_NL, T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K]
-TENSORS = [f"blk.{layer}.{part}.weight" for layer in (0, 15, 29) for part in ("ffn_down", "ffn_up", "attn_q", "attn_v")]
+TENSORS = [f"blk.{layer}.{part}.weight" for layer in (0, 29) for part in ("ffn_down", "attn_q", "attn_v")]
 
 
 def bell(n):

@@ -67,7 +67,7 @@ nlohmann::json peer_figures() {
   return nlohmann::json::parse(read_file(std::string(SLUICE_TEST_DATA) + "/quant/peer_rmse.json"));
 }
 
-TEST(Quantize, plain_numbers_are_rounded_to_nearest) {
+TEST(Quantize, PlainNumbersAreRoundedToNearest) {
   const std::vector<float> x = {0,     -0.0f, 1,     1.0f + 0x1p-11f, 1.0f + 3 * 0x1p-11f, 1e-8f, -0x1p-24f,
                                 65504, 1e9f,  -1e9f, 3.4e38f,         1.00390625f};
   EXPECT_EQ(round_trip(SLUICE_GGUF_F32, x), x);
@@ -120,7 +120,7 @@ double plain_grid_error(uint32_t type, const float* x) {
   return sum;
 }
 
-TEST(Quantize, no_block_of_32_is_worse_than_its_plain_grid) {
+TEST(Quantize, NoBlockOf32IsWorseThanItsPlainGrid) {
   std::mt19937 random(11);
   std::vector<float> x = bell(32 * 200);
   std::student_t_distribution<float> heavy(3);
@@ -147,7 +147,7 @@ TEST(Quantize, no_block_of_32_is_worse_than_its_plain_grid) {
 // levels (Max 1960: relative squared errors 0.1188, 0.03744, 0.01154, 0.00349, 0.00104 for 4 .. 64 levels); nothing
 // beats the rate-distortion bound of all the bits that are stored. 256 levels: the step is a 127th of the block's
 // largest.
-TEST(Quantize, errors_lie_between_theory_and_the_best_fixed_grid) {
+TEST(Quantize, ErrorsLieBetweenTheoryAndTheBestFixedGrid) {
   const std::vector<float> x = bell(256 * 256);
   const std::pair<uint32_t, double> bounds[] = {{SLUICE_GGUF_Q2_K, 0.1188},  {SLUICE_GGUF_Q3_K, 0.03744},
                                                 {SLUICE_GGUF_Q4_0, 0.01154}, {SLUICE_GGUF_Q4_1, 0.01154},
@@ -172,7 +172,7 @@ TEST(Quantize, errors_lie_between_theory_and_the_best_fixed_grid) {
   EXPECT_LT(relative_rmse(x, round_trip(SLUICE_GGUF_Q8_0, x)), std::sqrt(steps / norm));
 }
 
-TEST(Quantize, fixed_numbers_lose_no_more_than_with_the_peer) {
+TEST(Quantize, FixedNumbersLoseNoMoreThanWithThePeer) {
   const nlohmann::json figures = peer_figures().at("bell");
   const std::vector<float> x = bell(256 * 256);
   ASSERT_EQ(figures.size(), 11u);
@@ -183,7 +183,7 @@ TEST(Quantize, fixed_numbers_lose_no_more_than_with_the_peer) {
 }
 
 // What a search must find: numbers that lie on a grid of the format come back exactly.
-TEST(Quantize, numbers_on_a_grid_come_back) {
+TEST(Quantize, NumbersOnAGridComeBack) {
   std::mt19937 random(5);
   std::vector<float> x(256 * 8);
   for (size_t i = 0; i < x.size(); ++i) x[i] = 0.125f * float(int(i % 16) - 8);
@@ -197,7 +197,7 @@ TEST(Quantize, numbers_on_a_grid_come_back) {
   EXPECT_LT(relative_rmse(x, y), 1e-6);
 }
 
-TEST(Quantize, constants_and_zeros_are_kept) {
+TEST(Quantize, ConstantsAndZerosAreKept) {
   for (const uint32_t type : quantizable_types()) {
     const std::vector<float> zero(512, 0.0f);
     EXPECT_EQ(round_trip(type, zero), zero) << name_of(type);
@@ -212,7 +212,7 @@ TEST(Quantize, constants_and_zeros_are_kept) {
   }
 }
 
-TEST(Quantize, one_outlier_and_all_else_small) {
+TEST(Quantize, OneOutlierAndAllElseSmall) {
   for (const uint32_t type : quantizable_types()) {
     std::vector<float> x(256, 1e-3f);
     x[77] = 8;
@@ -225,7 +225,7 @@ TEST(Quantize, one_outlier_and_all_else_small) {
   }
 }
 
-TEST(Quantize, no_finite_number_becomes_anything_else) {
+TEST(Quantize, NoFiniteNumberBecomesAnythingElse) {
   std::mt19937 random(3);
   const float extremes[] = {0,  -0.0f, 1e-45f, 1e-38f, -1e-20f, 6e-8f, 1e-7f,   1e-4f,   1,
                             -1, 65504, -65504, 1e6f,   -1e9f,   1e20f, 3.4e38f, -3.4e38f};
@@ -239,7 +239,7 @@ TEST(Quantize, no_finite_number_becomes_anything_else) {
   }
 }
 
-TEST(Quantize, errors_follow_the_size_of_the_weights) {
+TEST(Quantize, ErrorsFollowTheSizeOfTheWeights) {
   std::vector<float> x = bell(256 * 16);
   for (float& v : x) v *= 64;  // of unit size
   for (const uint32_t type : quantizable_types()) {
@@ -255,7 +255,7 @@ TEST(Quantize, errors_follow_the_size_of_the_weights) {
   }
 }
 
-TEST(Quantize, blocks_are_independent) {
+TEST(Quantize, BlocksAreIndependent) {
   const std::vector<float> x = bell(512);
   for (const uint32_t type : quantizable_types()) {
     const std::vector<float> all = round_trip(type, x);
@@ -264,7 +264,7 @@ TEST(Quantize, blocks_are_independent) {
   }
 }
 
-TEST(Quantize, names) {
+TEST(Quantize, Names) {
   EXPECT_EQ(parse_weight_type("q4_k"), uint32_t(SLUICE_GGUF_Q4_K));
   EXPECT_EQ(parse_weight_type("BF16"), uint32_t(SLUICE_GGUF_BF16));
   EXPECT_EQ(quantizable_types().size(), 14u);

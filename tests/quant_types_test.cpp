@@ -38,7 +38,7 @@ std::vector<Golden> read_golden() {
   return all;
 }
 
-TEST(WeightTypes, equal_the_python_package_on_golden_blocks) {
+TEST(WeightTypes, EqualThePythonPackageOnGoldenBlocks) {
   std::set<uint32_t> seen;
   for (const Golden& g : read_golden()) {
     const sluice_gguf_type* info = sluice_gguf_type_info(g.type);
@@ -65,7 +65,7 @@ TEST(WeightTypes, equal_the_python_package_on_golden_blocks) {
   EXPECT_EQ(seen.size(), 14u);
 }
 
-TEST(WeightTypes, block_structs_have_the_size_of_the_blocks) {
+TEST(WeightTypes, BlockStructsHaveTheSizeOfTheBlocks) {
   EXPECT_EQ(sizeof(sluice_q4_0), sluice_gguf_type_info(SLUICE_GGUF_Q4_0)->bytes);
   EXPECT_EQ(sizeof(sluice_q4_1), sluice_gguf_type_info(SLUICE_GGUF_Q4_1)->bytes);
   EXPECT_EQ(sizeof(sluice_q5_0), sluice_gguf_type_info(SLUICE_GGUF_Q5_0)->bytes);
@@ -79,14 +79,14 @@ TEST(WeightTypes, block_structs_have_the_size_of_the_blocks) {
   EXPECT_EQ(sizeof(sluice_q6_k), sluice_gguf_type_info(SLUICE_GGUF_Q6_K)->bytes);
 }
 
-TEST(WeightTypes, half_conversion_of_the_sdk_is_that_of_the_core) {
+TEST(WeightTypes, HalfConversionOfTheSdkIsThatOfTheCore) {
   for (uint32_t h = 0; h < 65536; ++h) {
     EXPECT_EQ(std::bit_cast<uint32_t>(sluice_f16_to_float(uint16_t(h))),
               std::bit_cast<uint32_t>(half_to_float(uint16_t(h))));
   }
 }
 
-TEST(WeightTypes, unknown_types_are_unknown) {
+TEST(WeightTypes, UnknownTypesAreUnknown) {
   EXPECT_EQ(sluice_gguf_type_info(4), nullptr);
   EXPECT_EQ(sluice_gguf_type_info(0xFFFFFFFFu), nullptr);
   float untouched = 7;

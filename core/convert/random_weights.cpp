@@ -11,7 +11,8 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kUnits = 1 << 13;  // in the pool; a power of two, at most 2^16
+// In the pool: powers of two, at most 2^16.
+uint64_t units_of(uint64_t unit_numbers) { return unit_numbers >= 256 ? 1 << 11 : 1 << 13; }
 
 uint64_t next(uint64_t& state) {  // splitmix64
   state += 0x9E3779B97F4A7C15u;
@@ -43,20 +44,22 @@ RandomBlocks::RandomBlocks(uint32_t type, float deviation, uint64_t seed) {
   const uint64_t blocks = info.block == 1 ? 8 : 1;
   unit_numbers_ = blocks * info.block;
   unit_bytes_ = blocks * info.bytes;
-  std::vector<float> numbers(kUnits * unit_numbers_);
+  const uint64_t units = units_of(unit_numbers_);
+  std::vector<float> numbers(units * unit_numbers_);
   uint64_t state = mix_seed(seed, type);
   for (float& x : numbers) x = deviation * normal(state);
-  pool_.resize(kUnits * unit_bytes_);
+  pool_.resize(units * unit_bytes_);
   quantize(type, numbers.data(), numbers.size(), pool_.data());
 }
 
 void RandomBlocks::fill_row(uint64_t cols, uint64_t seed, std::byte* out) const {
   uint64_t state = seed, bits = 0;
+  const uint64_t mask = units_of(unit_numbers_) - 1;
   const uint64_t bytes = cols * unit_bytes_ / unit_numbers_;
   for (uint64_t done = 0, draw = 0; done < bytes; done += unit_bytes_, ++draw) {
     bits = draw % 4 == 0 ? next(state) : bits >> 16;
     // A row of plain numbers may end within a unit.
-    std::memcpy(out + done, pool_.data() + (bits & (kUnits - 1)) * unit_bytes_, std::min(unit_bytes_, bytes - done));
+    std::memcpy(out + done, pool_.data() + (bits & mask) * unit_bytes_, std::min(unit_bytes_, bytes - done));
   }
 }
 

@@ -18,7 +18,7 @@ class RandomBlocks {
 
  private:
   uint64_t unit_numbers_, unit_bytes_;  // drawn together: a block, or eight plain numbers
-  std::vector<std::byte> pool_;         // [kUnits][unit_bytes]
+  std::vector<std::byte> pool_;         // [units][unit_bytes]
 };
 
 // A well-mixed number for a seed and an index.

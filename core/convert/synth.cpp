@@ -105,6 +105,9 @@ void Generator::make(const Piece& piece, const std::function<void(std::span<cons
 
 // ---- Hugging Face ---------------------------------------------------------------------------------------------------
 
+// The number that people wrote: 1e-05, not the double nearest to its float.
+double shortest(float value) { return std::stod(fmt::format("{}", value)); }
+
 nlohmann::ordered_json config_json(const Hyperparameters& hyper, const Vocabulary& vocabulary, std::string_view dtype) {
   const bool qwen = hyper.architecture == "qwen2";
   nlohmann::ordered_json config = {
@@ -118,11 +121,11 @@ nlohmann::ordered_json config_json(const Hyperparameters& hyper, const Vocabular
       {"num_attention_heads", hyper.heads},
       {"num_key_value_heads", hyper.kv_heads},
       {"max_position_embeddings", hyper.context},
-      {"rms_norm_eps", double(float(hyper.rms_epsilon))},
-      {"rope_theta", double(hyper.rope_theta)},
+      {"rms_norm_eps", shortest(hyper.rms_epsilon)},
+      {"rope_theta", shortest(hyper.rope_theta)},
       {"tie_word_embeddings", hyper.tied_embeddings},
       {"vocab_size", hyper.vocab},
-      {"initializer_range", double(kDeviation)},
+      {"initializer_range", shortest(kDeviation)},
       {"torch_dtype", dtype}};
   if (hyper.head_dim * hyper.heads != hyper.width) config["head_dim"] = hyper.head_dim;
   if (vocabulary.bos >= 0) config["bos_token_id"] = vocabulary.bos;

@@ -130,10 +130,10 @@ void write_tokenizer(const fs::path& folder, const Vocabulary& vocabulary, const
   const fs::path file = source.empty() ? fs::path() : tokenizer_file(source);
   if (!file.empty() && !is_gguf(file)) {
     const bool json = file.filename() == kJson;
-    fs::copy_file(file, folder / (json ? kJson : kSentencePiece));
+    write_file(folder / (json ? kJson : kSentencePiece), read_file(file));
     for (const char* companion : {"tokenizer_config.json", "special_tokens_map.json", "generation_config.json"}) {
       const fs::path beside = file.parent_path() / companion;
-      if (fs::exists(beside)) fs::copy_file(beside, folder / companion);
+      if (fs::exists(beside)) write_file(folder / companion, read_file(beside));
     }
     return;
   }
