@@ -52,7 +52,8 @@ using AffineOut = AffineAt<uint16_t, uint8_t>;
 
 // Working memory of dot() and accumulate(), part of a codec's scratch.
 struct alignas(64) AffineWork {
-  float sums[SLUICE_TILE][256];  // dot: [queries][SLUICE_CHUNK] results of a chunk of rows; accumulate: [queries][channels]
+  float sums[SLUICE_TILE]
+            [256];  // dot: [queries][SLUICE_CHUNK] results of a chunk of rows; accumulate: [queries][channels]
   float weights[SLUICE_TILE][SLUICE_CHUNK];
   float scale[256], zero[256], factor[256];
   float steps[SLUICE_TILE], bias[SLUICE_TILE];
@@ -123,8 +124,7 @@ inline void encode_rows(const Affine& a, uint32_t rows, const float* x, const Af
       a.kernels->range(count, d, x + size_t(first) * d, s.low, s.high);
       make_pairs(a, d, s, scale, scale + d);
       write_signs(scale, 1, 12, count - 1);
-      for (uint32_t r = first; r < first + count; r++)
-        encode_row(a, x + size_t(r) * d, s, out.codes + r * row_bytes);
+      for (uint32_t r = first; r < first + count; r++) encode_row(a, x + size_t(r) * d, s, out.codes + r * row_bytes);
     }
     write_signs(out.pairs, 13, 12, a.groups(rows));
     return;

@@ -93,8 +93,8 @@ inline sluice_status encode(const Affine& a, const Stats& stats, const sluice_bl
   return SLUICE_OK;
 }
 
-inline sluice_status decode(const Affine& a, const sluice_block* block, const void* src, uint32_t first,
-                            uint32_t count, float* rows) {
+inline sluice_status decode(const Affine& a, const sluice_block* block, const void* src, uint32_t first, uint32_t count,
+                            float* rows) {
   decode_rows(a, open(a, block->rows, src), first, count, rows);
   return SLUICE_OK;
 }

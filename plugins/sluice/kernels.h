@@ -24,6 +24,7 @@
 #include <float.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -101,8 +102,8 @@ SLUICE_BODY void sluice_pack_group(uint32_t bits, const uint8_t* codes, uint8_t*
     for (i = 0; i < 16; i++) bytes[i] = (uint8_t)(codes[i] | codes[i + 16] << 4);
   } else {
     for (i = 0; i < 8; i++)
-      bytes[i] = (uint8_t)((codes[i] & 3) | (codes[i + 8] & 3) << 2 | (codes[i + 16] & 3) << 4 |
-                           (codes[i + 24] & 3) << 6);
+      bytes[i] =
+          (uint8_t)((codes[i] & 3) | (codes[i + 8] & 3) << 2 | (codes[i + 16] & 3) << 4 | (codes[i + 24] & 3) << 6);
     if (bits == 3) {
       for (i = 8; i < 12; i++) bytes[i] = 0;
       for (i = 0; i < 32; i++) bytes[8 + i / 8] = (uint8_t)(bytes[8 + i / 8] | (codes[i] >> 2) << i % 8);
@@ -263,8 +264,7 @@ static inline void sluice_mix_portable(const sluice_codes* codes, uint32_t queri
           const int16_t digit = d[k * SLUICE_CHUNK + r];
           for (c = 0; c < 32; c++) sum[k][c] += digit * (int16_t)unpacked[r][c];
         }
-      for (c = 0; c < 32; c++)
-        sums[i * stride + first + c] = sluice_join(steps[i], sum[0][c], sum[1][c], sum[2][c]);
+      for (c = 0; c < 32; c++) sums[i * stride + first + c] = sluice_join(steps[i], sum[0][c], sum[1][c], sum[2][c]);
     }
   }
 }
@@ -301,8 +301,8 @@ SLUICE_BODY void sluice_range_body(size_t rows, size_t n, const float* x, float*
     }
 }
 
-SLUICE_BODY void sluice_quantize_body(size_t n, const float* x, const float* scale, const float* zero,
-                                      uint32_t levels, uint8_t* codes) {
+SLUICE_BODY void sluice_quantize_body(size_t n, const float* x, const float* scale, const float* zero, uint32_t levels,
+                                      uint8_t* codes) {
   const float round = 12582912.0f, most = (float)levels;
   size_t i;
   for (i = 0; i < n; i++) {
@@ -324,8 +324,7 @@ SLUICE_BODY void sluice_dequantize_body(size_t n, const uint8_t* codes, const fl
 }
 
 /* Eight directions of four rows at a time: 32 running sums, each added up in the order of the columns. */
-SLUICE_BODY void sluice_project_body(size_t rows, size_t cols, size_t width, const float* x, const float* p,
-                                     float* y) {
+SLUICE_BODY void sluice_project_body(size_t rows, size_t cols, size_t width, const float* x, const float* p, float* y) {
   size_t r, c, k, i, j;
   for (r = 0; r < rows; r += 4) {
     const size_t count = rows - r < 4 ? rows - r : 4;
@@ -382,8 +381,8 @@ static inline void sluice_project_portable(size_t rows, size_t cols, size_t widt
                                            float* y) {
   sluice_project_body(rows, cols, width, x, p, y);
 }
-static inline void sluice_project_back_portable(size_t rows, size_t cols, size_t width, const float* x,
-                                                const float* y, float* p) {
+static inline void sluice_project_back_portable(size_t rows, size_t cols, size_t width, const float* x, const float* y,
+                                                float* p) {
   sluice_project_back_body(rows, cols, width, x, y, p);
 }
 
@@ -406,8 +405,30 @@ static inline const sluice_kernels* sluice_kernels_portable(void) {
   return &table;
 }
 
-/* The fastest table that this machine can run. */
-static inline const sluice_kernels* sluice_kernels_best(void) { return sluice_kernels_portable(); }
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "kernels_avx2.h"
+#endif
+
+/* The table named `isa`, or NULL if there is none or this machine cannot run it. */
+static inline const sluice_kernels* sluice_kernels_named(const char* isa) {
+  if (strcmp(isa, "portable") == 0) return sluice_kernels_portable();
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
+    return sluice_kernels_avx2();
+#endif
+  return NULL;
+}
+
+/* The fastest table that this machine can run, or the one that SLUICE_ISA in the environment names if it can run it.
+ * All give the same bits. */
+static inline const sluice_kernels* sluice_kernels_best(void) {
+  static const char* const fastest_first[] = {"avx2", "portable"};
+  const char* wanted = getenv("SLUICE_ISA");
+  const sluice_kernels* table = wanted ? sluice_kernels_named(wanted) : NULL;
+  size_t i;
+  for (i = 0; table == NULL; i++) table = sluice_kernels_named(fastest_first[i]);
+  return table;
+}
 
 #ifdef __cplusplus
 }

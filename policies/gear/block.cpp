@@ -43,7 +43,8 @@ void gear_write_outliers(const GearShape& shape, const GearLayout& l, const floa
       block[l.columns + at++] = uint8_t(c);
     }
     const auto count = uint16_t(at - before);
-    if (l.columns > l.counts) std::memcpy(block + l.counts + size_t(shape.count_bytes()) * r, &count, shape.count_bytes());
+    if (l.columns > l.counts)
+      std::memcpy(block + l.counts + size_t(shape.count_bytes()) * r, &count, shape.count_bytes());
   }
 }
 

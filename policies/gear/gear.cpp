@@ -1,6 +1,6 @@
 // gear: a quantized backbone, a few outliers kept exactly, and a low-rank correction of what the backbone loses:
-// x ~ code * scale + zero + A B + outliers. This file is the codec's verbs; the block's bytes are laid out in block.hpp,
-// the backbone is sluice/affine.hpp, the extremes of a vector and the low-rank part have files of their own.
+// x ~ code * scale + zero + A B + outliers. This file is the codec's verbs; the block's bytes are laid out in
+// block.hpp, the backbone is sluice/affine.hpp, the extremes of a vector and the low-rank part have files of their own.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -158,8 +158,8 @@ sluice_status encode(const void* self, const sluice_block* block, const float* r
   }
   LowRank found{0, 0, 0};
   if (rank > 0) {
-    found = approximate(*backbone.kernels, n, d, x, rank, g.loops, block->seed ^ g.seed * 0xD1342543DE82EF95u,
-                        low_rank, a, work.b);
+    found = approximate(*backbone.kernels, n, d, x, rank, g.loops, block->seed ^ g.seed * 0xD1342543DE82EF95u, low_rank,
+                        a, work.b);
     if (found.total > 0)
       g.stats.add(block->side == SLUICE_KEY ? "explained K" : "explained V", found.part, found.total);
   }
@@ -307,23 +307,58 @@ sluice_status accumulate(const void* self, const sluice_tile* tile, const float*
   return SLUICE_OK;
 }
 
-const sluice_codec table = {create, destroy, plan,   bound, scratch,   encode,
-                            decode, account, retain, dot,   accumulate};
+const sluice_codec table = {create, destroy, plan, bound, scratch, encode, decode, account, retain, dot, accumulate};
 const sluice_param params[kParams] = {
     {"bits", "bits of a code of the backbone", "2|3|4|8", SLUICE_CHOICE, 0, {.i = 0}, {.i = 0}, {.i = 3}},
-    {"backbone", "group: K per channel, V per token, in groups; uniform: one scale and zero per row of a head",
-     "group|uniform", SLUICE_CHOICE, 0, {.i = 0}, {.i = 0}, {.i = 1}},
-    {"group", "tokens of a channel of K, channels of a token of V, that share a scale and a zero", nullptr, SLUICE_INT,
-     0, {.i = 64}, {.i = 32}, {.i = 256}},
-    {"rank", "rank of the correction of a prompt's blocks; 0: none", nullptr, SLUICE_INT, 0, {.i = 4}, {.i = 0},
+    {"backbone",
+     "group: K per channel, V per token, in groups; uniform: one scale and zero per row of a head",
+     "group|uniform",
+     SLUICE_CHOICE,
+     0,
+     {.i = 0},
+     {.i = 0},
+     {.i = 1}},
+    {"group",
+     "tokens of a channel of K, channels of a token of V, that share a scale and a zero",
+     nullptr,
+     SLUICE_INT,
+     0,
+     {.i = 64},
+     {.i = 32},
+     {.i = 256}},
+    {"rank",
+     "rank of the correction of a prompt's blocks; 0: none",
+     nullptr,
+     SLUICE_INT,
+     0,
+     {.i = 4},
+     {.i = 0},
      {.i = kMostRank}},
-    {"rank_decode", "rank of the correction of blocks gathered while decoding", nullptr, SLUICE_INT, 0, {.i = 2},
-     {.i = 0}, {.i = kMostRank}},
-    {"outliers", "share of the numbers kept exactly, half of them largest, half smallest", nullptr, SLUICE_FLOAT, 0,
-     {.f = 0.02}, {.f = 0.0}, {.f = 0.5}},
+    {"rank_decode",
+     "rank of the correction of blocks gathered while decoding",
+     nullptr,
+     SLUICE_INT,
+     0,
+     {.i = 2},
+     {.i = 0},
+     {.i = kMostRank}},
+    {"outliers",
+     "share of the numbers kept exactly, half of them largest, half smallest",
+     nullptr,
+     SLUICE_FLOAT,
+     0,
+     {.f = 0.02},
+     {.f = 0.0},
+     {.f = 0.5}},
     {"loops", "power iterations", nullptr, SLUICE_INT, 0, {.i = 3}, {.i = 1}, {.i = 32}},
-    {"buffer", "rows that gather in half precision before they are coded together, a multiple of group", nullptr,
-     SLUICE_INT, 0, {.i = 64}, {.i = 32}, {.i = 1024}},
+    {"buffer",
+     "rows that gather in half precision before they are coded together, a multiple of group",
+     nullptr,
+     SLUICE_INT,
+     0,
+     {.i = 64},
+     {.i = 32},
+     {.i = 1024}},
     {"seed", "of the power iteration's start", nullptr, SLUICE_INT, 0, {.i = 0}, {.i = 0}, {.i = INT64_MAX}},
 };
 const sluice_module gear_module = {SLUICE_CODEC,

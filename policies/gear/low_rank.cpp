@@ -101,9 +101,9 @@ LowRank approximate(const sluice_kernels& kernels, uint32_t rows, uint32_t cols,
   if (result.rank == 0 || !(result.total > 0)) return {0, result.total, 0};
 
   const uint32_t width = directions(rank);
-  float* const q = work;                         // [width][rows]
-  float* const p = q + size_t(width) * rows;     // [width][cols]
-  float* const side_q = p + size_t(width) * cols;  // [rows][width]
+  float* const q = work;                                // [width][rows]
+  float* const p = q + size_t(width) * rows;            // [width][cols]
+  float* const side_q = p + size_t(width) * cols;       // [rows][width]
   float* const side_p = side_q + size_t(width) * rows;  // [cols][width]
   for (size_t i = 0; i < size_t(width) * cols; i++) p[i] = random_number(seed, i);
   for (uint32_t loop = 0; loop < loops; loop++) {

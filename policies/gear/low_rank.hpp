@@ -21,8 +21,8 @@ constexpr size_t low_rank_floats(uint32_t rows, uint32_t cols, uint32_t rank) {
 
 // What was asked for, and what was found. a and b are half floats whose columns share the magnitude evenly.
 struct LowRank {
-  uint32_t rank;      // of the result: min(rank asked for, rows, cols), 0 if the residual is 0
-  double total, part; // squared Frobenius norms of the residual and of the approximation
+  uint32_t rank;       // of the result: min(rank asked for, rows, cols), 0 if the residual is 0
+  double total, part;  // squared Frobenius norms of the residual and of the approximation
 };
 
 // residual: float [rows][cols]; a: [rank][rows]; b: [rank][cols], such that residual ~ transposed a * b.

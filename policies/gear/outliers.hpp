@@ -11,8 +11,8 @@ inline uint32_t tail_length(uint32_t length, double share) {
   return uint32_t(std::floor(double(length) * share / 2 + 0.5));
 }
 
-// Marks the `tail` largest of x[i * stride], i < length, and then the `tail` smallest of the rest, with mark[i * stride]
-// = 1; of equal numbers those with the lower index. best[tail]: working memory. 2 * tail <= length.
+// Marks the `tail` largest of x[i * stride], i < length, and then the `tail` smallest of the rest, with mark[i *
+// stride] = 1; of equal numbers those with the lower index. best[tail]: working memory. 2 * tail <= length.
 inline void mark_extremes(uint32_t length, uint32_t tail, const float* x, uint8_t* mark, uint32_t stride,
                           uint32_t* best) {
   for (const float sign : {1.0f, -1.0f}) {

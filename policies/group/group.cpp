@@ -35,8 +35,7 @@ sluice_status create(const sluice_host* host, const sluice_geometry* geometry, c
     rows.group = group;
     Affine key = rows;
     key.pairs = Pairs::by_channel;
-    *self = host_new<Group>(
-        host, Group{host, Stats(host), {key, rows}, group, residual, params[kValueWindow].i == 1});
+    *self = host_new<Group>(host, Group{host, Stats(host), {key, rows}, group, residual, params[kValueWindow].i == 1});
   });
 }
 
@@ -76,16 +75,33 @@ sluice_status accumulate(const void* self, const sluice_tile* tile, const float*
   return affine_block::accumulate(rows_of(self, SLUICE_VALUE), tile, weights, out);
 }
 
-const sluice_codec table = {create, destroy, plan,   bound, scratch,   encode,
-                            decode, account, retain, dot,   accumulate};
+const sluice_codec table = {create, destroy, plan, bound, scratch, encode, decode, account, retain, dot, accumulate};
 const sluice_param params[kParams] = {
     {"bits", "bits of a code", "2|3|4|8", SLUICE_CHOICE, 0, {.i = 2}, {.i = 0}, {.i = 3}},
-    {"group", "tokens of a channel of K, channels of a token of V, that share a scale and a zero", nullptr, SLUICE_INT,
-     0, {.i = 64}, {.i = 32}, {.i = 256}},
-    {"residual", "rows that gather in half precision before they are coded together, a multiple of group", nullptr,
-     SLUICE_INT, 0, {.i = 64}, {.i = 32}, {.i = 1024}},
-    {"value_window", "sawtooth: V leaves half precision as K does; sliding: one row at a time beyond residual",
-     "sawtooth|sliding", SLUICE_CHOICE, 0, {.i = 0}, {.i = 0}, {.i = 1}},
+    {"group",
+     "tokens of a channel of K, channels of a token of V, that share a scale and a zero",
+     nullptr,
+     SLUICE_INT,
+     0,
+     {.i = 64},
+     {.i = 32},
+     {.i = 256}},
+    {"residual",
+     "rows that gather in half precision before they are coded together, a multiple of group",
+     nullptr,
+     SLUICE_INT,
+     0,
+     {.i = 64},
+     {.i = 32},
+     {.i = 1024}},
+    {"value_window",
+     "sawtooth: V leaves half precision as K does; sliding: one row at a time beyond residual",
+     "sawtooth|sliding",
+     SLUICE_CHOICE,
+     0,
+     {.i = 0},
+     {.i = 0},
+     {.i = 1}},
 };
 const sluice_module group_module = {SLUICE_CODEC,
                                     &table,

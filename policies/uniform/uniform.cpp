@@ -73,13 +73,24 @@ sluice_status accumulate(const void* self, const sluice_tile* tile, const float*
   return affine_block::accumulate(codec(self).rows, tile, weights, out);
 }
 
-const sluice_codec table = {create, destroy, plan,   bound, scratch,   encode,
-                            decode, account, retain, dot,   accumulate};
+const sluice_codec table = {create, destroy, plan, bound, scratch, encode, decode, account, retain, dot, accumulate};
 const sluice_param params[kParams] = {
     {"bits", "bits of a code", "2|3|4|8", SLUICE_CHOICE, 0, {.i = 2}, {.i = 0}, {.i = 3}},
-    {"axis", "who shares a scale and a zero: a token's row of a head, a channel of a block, or the whole block",
-     "token|channel|tensor", SLUICE_CHOICE, 0, {.i = kToken}, {.i = kToken}, {.i = kTensor}},
-    {"block_rows", "rows that gather before they are coded together", nullptr, SLUICE_INT, 0, {.i = 64}, {.i = 1},
+    {"axis",
+     "who shares a scale and a zero: a token's row of a head, a channel of a block, or the whole block",
+     "token|channel|tensor",
+     SLUICE_CHOICE,
+     0,
+     {.i = kToken},
+     {.i = kToken},
+     {.i = kTensor}},
+    {"block_rows",
+     "rows that gather before they are coded together",
+     nullptr,
+     SLUICE_INT,
+     0,
+     {.i = 64},
+     {.i = 1},
      {.i = 1024}},
 };
 const sluice_module uniform_module = {SLUICE_CODEC,

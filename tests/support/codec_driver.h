@@ -163,8 +163,9 @@ class CodecDriver {
   void retain(Coded& coded, const std::vector<uint32_t>& keep) const {
     size_t bytes = 0;
     const size_t before = coded.memory.size();
-    instance_.check(table().retain(self(), &coded.block, coded.memory.data(), keep.data(), uint32_t(keep.size()), &bytes),
-                    "retain");
+    instance_.check(
+        table().retain(self(), &coded.block, coded.memory.data(), keep.data(), uint32_t(keep.size()), &bytes),
+        "retain");
     EXPECT_TRUE(coded.memory.intact()) << "retain wrote past the block";
     EXPECT_LE(bytes, before) << "retain made the block larger";
     Coded moved;
