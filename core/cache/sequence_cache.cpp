@@ -93,7 +93,10 @@ void SequenceCache::open_prompt(uint32_t l) {
   const uint32_t all = first_new() + coming_;
   const bool fresh = layer.sides.count == 0;
   reset_layer(layer, all, 1);
-  if (layer.evicting() && !fresh) renumber(layer, layer.capacity + coming_, 1);
+  if (layer.evicting() && !fresh) {
+    observe(layer, 0);  // what was decoded is told as decoded before the prompt's signal begins
+    renumber(layer, layer.capacity + coming_, 1);
+  }
   if (prefix_) adopt(layer);
 }
 
