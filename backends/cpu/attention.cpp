@@ -271,11 +271,16 @@ sluice_status attention(void* self, sluice_queue* queue, const sluice_group* gro
   const size_t floats = tile_floats(group->head_dim, f.stride);
   if (!prepare_own(backend, *queue, floats)) return no_memory();
   constexpr uint32_t kLong = 3;  // spans from which four forks cost less than an idle thread
-  if (backend.threads > 1 && jobs < 4 * backend.threads && spans >= kLong) {
+  // Room for as many spans as the group may come to have, before they are there: later steps allocate nothing.
+  const bool few = backend.threads > 1 && jobs < 4 * backend.threads;
+  float* memory = nullptr;
+  if (few) {
     const size_t part_floats = size_t(kQueryTile) * padded_dim(group->head_dim);
-    auto* memory =
-        static_cast<float*>(reserve(backend, queue->shared, jobs * (floats + spans * part_floats) * sizeof(float)));
+    const size_t room = std::max<size_t>(spans, (group->max_slots + group->segment_rows - 1) / group->segment_rows);
+    memory = static_cast<float*>(reserve(backend, queue->shared, jobs * (floats + room * part_floats) * sizeof(float)));
     if (!memory) return no_memory();
+  }
+  if (few && spans >= kLong) {
     split_tiles(f, spans, memory);
   } else {
     parallel(backend, jobs, [&](uint32_t job) {

@@ -81,7 +81,8 @@ void CacheAttention::collect(uint32_t layer, uint32_t index, Group& g) {
   }
   g.group.sequences++;
   g.group.max_count = std::max(g.group.max_count, part.count);
-  g.group.max_slots = std::max(g.group.max_slots, cache.slots(layer));
+  // A capacity, not today's length: whoever sizes scratch by it need not grow from step to step.
+  g.group.max_slots = std::max(g.group.max_slots, cache.evicting(layer) ? cache.slots(layer) : cache.max_tokens());
 }
 
 void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t* positions) {
