@@ -24,6 +24,7 @@ def main():
         'logits_top': [{k: p[k] for k in ('position', 'top_ids', 'top_logits')} for p in load(real / 'logits_top.json')['positions']],
         'greedy': [{k: p[k] for k in ('name', 'prompt_ids', 'generated_ids', 'margins')} for p in load(real / 'greedy.json')['prompts']],
         'positions': layer0['positions'],
+        'product_positions': product['positions'],
         'runs': {name: {'nll_mean': runs['policies'][name]['nll_mean'], 'kl_mean': runs['policies'][name]['kl_mean'],
                         'o': layer0['o'][name], 'sum_abs': layer0['sum_abs'][name]} for name in kept},
         'h2o_victims': {k: v['victims'][:200] for k, v in runs['policies']['h2o_128_128']['evictions'].items() if k.startswith('0,')},

@@ -170,7 +170,7 @@ TEST(RunReference, PoliciesOfTheRealModel) {
       {"recent", true, evictor("recent", {"cache.budget=128", "cache.interval=1"}), 1e-5, 0.01},
   };
   const std::vector<int32_t> ids = ref["ids"];
-  const std::vector<uint32_t> positions = ref["positions"];
+  const std::vector<uint32_t> positions[] = {ref["positions"], ref["product_positions"]};  // by Case::product
   const uint32_t n = uint32_t(cases.size()), heads = 9, head_dim = 64;
   std::vector<std::unique_ptr<SequenceCache>> caches;
   for (const Case& c : cases) {
@@ -185,12 +185,13 @@ TEST(RunReference, PoliciesOfTheRealModel) {
   uint32_t position = 0;
   s.engine->attention(true).watch = [&](uint32_t layer, const Activations& a) {
     if (layer != 0) return;
-    const auto at = std::find(positions.begin(), positions.end(), position);
     for (uint32_t i = 0; i < n; i++) {
+      const std::vector<uint32_t>& known = positions[cases[i].product];
+      const auto at = std::find(known.begin(), known.end(), position);
       const float* o = a.mix.data + uint64_t(i) * a.mix.cols;
       for (uint32_t c = 0; c < heads * head_dim; c++) seen[i].sum_abs += std::abs(double(o[c]));
-      if (at == positions.end()) continue;
-      const auto& want = ref[cases[i].product ? "product" : "runs"][cases[i].name]["o"][at - positions.begin()];
+      if (at == known.end()) continue;
+      const auto& want = ref[cases[i].product ? "product" : "runs"][cases[i].name]["o"][at - known.begin()];
       for (uint32_t h = 0; h < heads; h++)
         for (uint32_t c = 0; c < 4; c++) seen[i].differences.push_back(std::abs(o[h * head_dim + c] - want[h * 4 + c].get<double>()));
     }
@@ -218,12 +219,18 @@ TEST(RunReference, PoliciesOfTheRealModel) {
                 *std::max_element(seen[i].differences.begin(), seen[i].differences.end()), beyond, seen[i].differences.size(), c.layer0, seen[i].sum_abs,
                 want["sum_abs"].get<double>(), seen[i].nll, want["nll_mean"].get<double>(), seen[i].kld, want["kl_mean"].get<double>());
     EXPECT_EQ(beyond, 0u) << c.name;
-    EXPECT_NEAR(seen[i].sum_abs / want["sum_abs"].get<double>(), 1, 1e-4) << c.name;
+    EXPECT_NEAR(seen[i].sum_abs / want["sum_abs"].get<double>(), 1, c.layer0 < 1e-4 ? 1e-4 : 2e-3) << c.name;
     EXPECT_NEAR(seen[i].nll, want["nll_mean"].get<double>(), c.mean) << c.name;
     if (want.contains("victims")) {
       for (uint32_t h = 0; h < 3; h++) {
-        const std::vector<uint32_t> victims = want["victims"][h], ours = caches[i]->recorded_victims().at(h);
+        std::vector<uint32_t> victims = want["victims"][h], ours = caches[i]->recorded_victims().at(h);
         ASSERT_GE(ours.size(), victims.size());
+        // Those of one eviction leave together, in whatever order.
+        const uint32_t together = caches[i]->policy().interval;
+        for (auto* list : {&victims, &ours})
+          for (size_t first = 0; first + together <= list->size(); first += together)
+            std::sort(list->begin() + std::ptrdiff_t(first), list->begin() + std::ptrdiff_t(first + together));
+        victims.resize(victims.size() / together * together);
         EXPECT_TRUE(std::equal(victims.begin(), victims.end(), ours.begin())) << c.name << ", kv head " << h;
       }
     }
