@@ -36,6 +36,13 @@ TEST(ParetoFront, EqualsStayTogether) {
   EXPECT_THAT(pareto_front(c), ElementsAre(0, 1, 2, 3));
 }
 
+TEST(ParetoFront, AFewBytesFewerAreNoMerit) {
+  Comparison c;
+  c.policies = {row("full", 1000000, 0), row("group4", 310000, 0.008), row("uniform4", 309990, 0.021),
+                row("small", 306000, 0.03)};
+  EXPECT_THAT(pareto_front(c), ElementsAre(0, 1, 3));
+}
+
 TEST(ParetoFront, ClaimsAndUnknownsDoNotCompete) {
   Comparison c = five();
   c.policies.push_back(row("claims", 1, 0.0001));

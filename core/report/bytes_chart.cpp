@@ -39,7 +39,7 @@ std::string segments(const PolicyResult& row, size_t index, const Scale& scale, 
         k, px(from), px(y), px(to - from), px(kBar), index, name, kByteKinds[k],
         row.kv.stored ? fmt::format("{}", bytes) : "");
     if (bytes > 0)
-      out += fmt::format(R"( data-tip="{}|{}|{}|{} of {}")", name, kByteKinds[k], bytes_text(bytes),
+      out += fmt::format(R"( data-tip="{}&#10;{}&#10;{}&#10;{} of {}")", name, kByteKinds[k], bytes_text(bytes),
                          percent_text(double(bytes) / double(std::max<uint64_t>(1, row.kv.bytes))),
                          bytes_text(row.kv.bytes));
     out += "/>";

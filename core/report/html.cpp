@@ -44,6 +44,7 @@ std::string spread_text(double se, const std::string& shown) {
 struct Heading {
   std::string_view title, hint;
 };
+constexpr std::string_view kSpeed = "tok/s";
 constexpr Heading kHeadings[] = {
     {"Policy", ""},
     {"KV bytes", "bytes the cache holds at the end, everything counted"},
@@ -55,7 +56,7 @@ constexpr Heading kHeadings[] = {
     {"p99", "99th percentile of KLD"},
     {"max", "largest KLD of a position"},
     {"same top", "share of positions whose most likely token is the reference's"},
-    {"tok/s", "decoding alone at the final depth, fast arithmetic"}};
+    {kSpeed, "decoding alone at the final depth, fast arithmetic"}};
 
 std::string policy_cell(const Comparison& comparison, size_t i, const Look& look) {
   const PolicyResult& row = comparison.policies[i];
@@ -74,10 +75,15 @@ std::string policy_cell(const Comparison& comparison, size_t i, const Look& look
 
 std::string table_section(const Comparison& comparison, const std::vector<Look>& looks,
                           const std::vector<size_t>& front) {
+  // A column that no row fills is left out.
+  const bool timed = std::any_of(comparison.policies.begin(), comparison.policies.end(),
+                                 [](const PolicyResult& row) { return row.kv.stored && row.tok_s; });
   std::string head;
-  for (const Heading& heading : kHeadings)
+  for (const Heading& heading : kHeadings) {
+    if (heading.title == kSpeed && !timed) continue;
     head += fmt::format(R"(<th scope="col"><button type="button" class="sort" title="{}">{}</button></th>)",
                         heading.hint, heading.title);
+  }
   std::string body;
   for (size_t i = 0; i < comparison.policies.size(); ++i) {
     const PolicyResult& row = comparison.policies[i];
@@ -99,7 +105,7 @@ std::string table_section(const Comparison& comparison, const std::vector<Look>&
     body += cell("kld_p99", row.kld_p99, divergence_text(row.kld_p99));
     body += cell("kld_max", row.kld_max, divergence_text(row.kld_max));
     body += cell("same_top", row.same_top, percent_text(row.same_top));
-    body += cell("tok_s", tok_s, fixed_text(tok_s, 1));
+    if (timed) body += cell("tok_s", tok_s, fixed_text(tok_s, 1));
     body += "</tr>\n";
   }
   return fmt::format(

@@ -24,15 +24,18 @@ bool has_line(const PolicyResult& row) {
 
 struct Axes {
   Scale position, kld;
+  bool zero = false;  // some bin lies on the bottom line
 };
 
 Axes axes_of(const Comparison& comparison) {
   double low = INFINITY, high = 0;
   uint32_t last = 1;
+  bool zero = false;
   for (const PolicyResult& row : comparison.policies) {
     if (!has_line(row)) continue;
     for (const CurveBin& bin : row.kld_curve) {
       last = std::max(last, bin.last);
+      zero = zero || bin.kld < kSmallest;
       if (!std::isfinite(bin.kld) || bin.kld <= 0) continue;
       low = std::min(low, std::max(bin.kld, kSmallest));
       high = std::max(high, bin.kld);
@@ -41,7 +44,7 @@ Axes axes_of(const Comparison& comparison) {
   if (high == 0) low = 1e-3, high = 1;
   high = std::max(high, kSmallest * 10) * 1.3;
   low = std::min(low / 1.3, high / 10);
-  return {{0, double(last), kFrame.left, kFrame.right}, {low, high, kFrame.bottom, kFrame.top, true}};
+  return {{0, double(last), kFrame.left, kFrame.right}, {low, high, kFrame.bottom, kFrame.top, true}, zero};
 }
 
 std::string grid(const Axes& axes) {
@@ -50,6 +53,8 @@ std::string grid(const Axes& axes) {
     out += fmt::format(R"(<line x1="{}" x2="{}" y1="{y}" y2="{y}"/><text x="{}" y="{}" text-anchor="end">{}</text>)",
                        px(kFrame.left), px(kFrame.right), px(kFrame.left - 8), px(axes.kld.at(tick) + 4),
                        decade_text(tick), fmt::arg("y", px(axes.kld.at(tick))));
+  if (axes.zero)
+    out += fmt::format(R"(<text x="{}" y="{}" text-anchor="end">0</text>)", px(kFrame.left - 8), px(kFrame.bottom + 4));
   for (const double tick : linear_ticks(axes.position.low, axes.position.high, 8))
     out += fmt::format(R"(<text x="{}" y="{}" text-anchor="middle">{}</text>)", px(axes.position.at(tick)),
                        px(kFrame.bottom + 19), count_text(uint64_t(std::lround(tick))));

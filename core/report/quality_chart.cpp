@@ -43,7 +43,7 @@ Axes axes_of(const Comparison& comparison) {
   axes.bytes = {std::min(least, axes.f16) / 1.12, std::max({most, axes.f16, 2.0}) * 1.12, kFrame.left, kFrame.right,
                 true};
   // At least a decade and a little air, so that one row does not make a scale without ticks.
-  low /= 1.5, high *= 1.5;
+  low /= 1.6, high *= 2;
   if (high / low < 10) low = high / 10;
   axes.kld = {low, high, bottom, kFrame.top, true};
   return axes;
@@ -146,15 +146,21 @@ std::string quality_chart(const Comparison& comparison) {
       whisker = fmt::format(R"(<line class="whisker" x1="{x}" x2="{x}" y1="{}" y2="{}"/>)", px(axes.kld.at(low)),
                             px(axes.kld.at(high)), fmt::arg("x", px(x)));
     }
+    std::string leader;
+    if (labels[s].away) {
+      const double end = labels[s].x + (labels[s].anchor == "start" ? -3 : 3);
+      leader = fmt::format(R"(<path class="leader" d="M{} {}L{} {}"/>)", px(x), px(y), px(end),
+                           px(labels[s].y - 0.35 * kText));
+    }
     const std::string name = html_text(row.policy);
     const std::string said =
         fmt::format("{}: {} stored, KLD {}", name, bytes_text(row.kv.bytes), divergence_text(row.kld_mean));
     out += fmt::format(
-        R"(<g class="point {} {}" tabindex="0" role="img" aria-label="{}" data-index="{}" data-policy="{}" data-bytes="{}" data-kld-mean="{}" data-tip="{}|KLD {}{}|{} stored · {} of F16|same top token {}">{}{}<text class="label" x="{}" y="{}" text-anchor="{}">{}</text></g>)",
+        R"(<g class="point {} {}" tabindex="0" role="img" aria-label="{}" data-index="{}" data-policy="{}" data-bytes="{}" data-kld-mean="{}" data-tip="{}&#10;KLD {}{}&#10;{} stored · {} of F16&#10;same top token {}">{}{}<text class="label" x="{}" y="{}" text-anchor="{}">{}</text></g>)",
         look_classes(looks[shown[s]]), on_front ? "on-front" : "off-front", said, shown[s], name, row.kv.bytes,
         exact_text(row.kld_mean), name, divergence_text(row.kld_mean),
         row.kld_se > 0 ? " ± " + divergence_error_text(row.kld_mean, row.kld_se) : "", bytes_text(row.kv.bytes),
-        percent_text(row.kv.ratio), percent_text(row.same_top), whisker, marker(looks[shown[s]], x, y, 5),
+        percent_text(row.kv.ratio), percent_text(row.same_top), leader + whisker, marker(looks[shown[s]], x, y, 5),
         px(labels[s].x), px(labels[s].y), labels[s].anchor, html_text(names[s]));
   }
   if (shown.empty())

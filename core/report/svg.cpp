@@ -93,23 +93,32 @@ std::vector<PlacedLabel> place_labels(const std::vector<LabelRequest>& points, c
   for (const size_t i : order) {
     const auto& p = points[i];
     const double middle = p.y + 0.35 * size, w = p.width;
-    const PlacedLabel candidates[] = {{p.x + kAway, middle, "start"},
-                                      {p.x - kAway, middle, "end"},
-                                      {p.x, p.y - kAway, "middle"},
-                                      {p.x, p.y + kAway + 0.75 * size, "middle"},
-                                      {p.x + kAway, p.y - 0.7 * size, "start"},
-                                      {p.x + kAway, p.y + 1.4 * size, "start"},
-                                      {p.x - kAway, p.y - 0.7 * size, "end"},
-                                      {p.x - kAway, p.y + 1.4 * size, "end"}};
+    std::vector<PlacedLabel> candidates = {{p.x + kAway, middle, "start"},
+                                           {p.x - kAway, middle, "end"},
+                                           {p.x, p.y - kAway, "middle"},
+                                           {p.x, p.y + kAway + 0.75 * size, "middle"},
+                                           {p.x + kAway, p.y - 0.7 * size, "start"},
+                                           {p.x + kAway, p.y + 1.4 * size, "start"},
+                                           {p.x - kAway, p.y - 0.7 * size, "end"},
+                                           {p.x - kAway, p.y + 1.4 * size, "end"}};
+    // In a crowd, farther out and joined by a line.
+    for (const double ring : {24.0, 38.0, 54.0, 72.0}) {
+      for (const double rise : {0.0, -0.6, 0.6, -1.0, 1.0}) {
+        const double aside = ring * (1 - 0.45 * std::abs(rise));
+        candidates.push_back({p.x + aside, middle + ring * rise, "start", true});
+        candidates.push_back({p.x - aside, middle + ring * rise, "end", true});
+      }
+    }
     double least = INFINITY;
     Box best_box;
     double preference = 0;
     for (const auto& c : candidates) {
       const double left = c.anchor == "start" ? c.x : c.anchor == "end" ? c.x - w : c.x - w / 2;
       const Box box{left, c.y - 0.8 * size, left + w, c.y + 0.25 * size};
-      double cost = preference + 1000 * outside(box, frame);
+      double cost =
+          preference + (c.away ? 25 + 0.6 * std::hypot(c.x - p.x, c.y - middle) : 0) + 1000 * outside(box, frame);
       for (const auto& other : taken) cost += overlap(box, other);
-      preference += 0.5;
+      preference += 0.1;
       if (cost < least) least = cost, placed[i] = c, best_box = box;
     }
     taken.push_back(best_box);

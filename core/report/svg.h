@@ -35,6 +35,7 @@ struct Box {
 struct PlacedLabel {
   double x = 0, y = 0;      // of the text, baseline
   std::string_view anchor;  // SVG text-anchor
+  bool away = false;        // so far from its point that a line should join them
 };
 struct LabelRequest {
   double x = 0, y = 0, width = 0;

@@ -19,9 +19,11 @@ std::vector<size_t> pareto_front(const Comparison& comparison) {
   std::vector<size_t> front;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!is_ranked(rows[i])) continue;
+    const double bytes = double(rows[i].kv.bytes), kld = rows[i].kld_mean;
     const bool beaten = std::any_of(rows.begin(), rows.end(), [&](const PolicyResult& other) {
-      return is_ranked(other) && other.kv.bytes <= rows[i].kv.bytes && other.kld_mean <= rows[i].kld_mean &&
-             (other.kv.bytes < rows[i].kv.bytes || other.kld_mean < rows[i].kld_mean);
+      if (!is_ranked(other)) return false;
+      const double its_bytes = double(other.kv.bytes);
+      return (other.kld_mean < kld && its_bytes <= 1.01 * bytes) || (other.kld_mean == kld && its_bytes < bytes);
     });
     if (!beaten) front.push_back(i);
   }

@@ -13,7 +13,8 @@ namespace sluice {
 // Stored bytes and a KLD are known, so that the policy can be ranked.
 bool is_ranked(const PolicyResult& row);
 
-// Rows no other ranked row beats in bytes and KLD at once, from most bytes to fewest. Indices into policies.
+// Rows no other ranked row beats, from most bytes to fewest: none is closer in as few bytes, nor as close in fewer. Up
+// to 1 % more bytes counts as "as few", or a row would earn its place by a few bytes. Indices into policies.
 std::vector<size_t> pareto_front(const Comparison& comparison);
 
 // The row to name beside `row` (see BytePair), if there is one.

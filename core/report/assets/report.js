@@ -65,7 +65,7 @@
     const owner = event.target.closest("[data-index]");
     focus(owner && !owner.closest(".details") ? owner.dataset.index : undefined);
     const told = event.target.closest("[data-tip]");
-    if (told) showTip(told.dataset.tip.split("|"), event.clientX, event.clientY);
+    if (told) showTip(told.dataset.tip.split("\n"), event.clientX, event.clientY);
     else if (!chartOf.contains(event.target)) hideTip();
   });
   document.addEventListener("focusin", (event) => {
@@ -74,7 +74,7 @@
     focus(event.target.closest(".point, .toggle")?.dataset.index);
     if (!told) return hideTip();
     const box = told.getBoundingClientRect();
-    showTip(told.dataset.tip.split("|"), box.right, box.top);
+    showTip(told.dataset.tip.split("\n"), box.right, box.top);
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") { hideTip(); focus(); } });
 
