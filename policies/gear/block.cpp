@@ -27,19 +27,20 @@ void gear_decode(const GearShape& shape, const GearLayout& l, const void* src, u
 }
 
 void gear_write_outliers(const GearShape& shape, const GearLayout& l, const float* exact, const uint8_t* mark,
-                         float* row, uint8_t* block) {
+                         float* restored, uint8_t* block) {
   if (l.outliers == 0) return;
   const uint32_t d = shape.rows.head_dim;
   auto* const delta = reinterpret_cast<uint16_t*>(block + l.delta);
   size_t at = 0;
   for (uint32_t r = 0; r < l.rows; r++, exact += d, mark += d) {
-    gear_decode(shape, l, block, r, 1, false, row);
+    const uint32_t in_chunk = r % SLUICE_CHUNK;
+    if (in_chunk == 0) gear_decode(shape, l, block, r, std::min(SLUICE_CHUNK, l.rows - r), false, restored);
     const size_t before = at;
     for (uint32_t c = 0; c < d; c++) {
       if (!mark[c]) continue;
       float value;
       copy_finite(1, exact + c, &value);
-      delta[at] = sluice_to_half(std::clamp(value - row[c], -65504.0f, 65504.0f));
+      delta[at] = sluice_to_half(std::clamp(value - restored[size_t(in_chunk) * d + c], -65504.0f, 65504.0f));
       block[l.columns + at++] = uint8_t(c);
     }
     const auto count = uint16_t(at - before);

@@ -129,9 +129,9 @@ void gear_decode(const GearShape& shape, const GearLayout& l, const void* src, u
                  bool outliers, float* x);
 
 // Writes delta, counts and columns; all other parts stand. exact: the rows as encode() got them; mark[rows][head_dim]
-// is 1 at outliers; row[head_dim] is working memory.
+// is 1 at outliers; restored[SLUICE_CHUNK][head_dim] is working memory.
 void gear_write_outliers(const GearShape& shape, const GearLayout& l, const float* exact, const uint8_t* mark,
-                         float* row, uint8_t* block);
+                         float* restored, uint8_t* block);
 
 // Keeps the rows keep[0 .. n), n >= 1; returns the bytes of the block.
 size_t gear_retain(const GearShape& shape, uint32_t rows, void* src, const uint32_t* keep, uint32_t n);

@@ -91,31 +91,83 @@ size_t bound(const void* self, uint32_t side, uint32_t rows) {
   return gear_layout(shape, rows, {true, rank, shape.all_outliers(rows), shape.rows.pair_halves(rows)}).total;
 }
 
-// encode: EncodeWork, then float x[rows][head_dim], float low_rank[...], uint16 a[rank][rows], u32 best[...], u8
-// mark[rows][head_dim]
+// Columns whose extremes are sought at a time, so that a cache line of a row is read once.
+constexpr uint32_t kStrip = 16;
+
+// What encode() works in, EncodeWork first. x: what is to be coded, then the residual.
+struct EncodeArrays {
+  EncodeWork* work;
+  float* x;           // [rows][head_dim]
+  float* restored;    // [SLUICE_CHUNK][head_dim]
+  float* strip;       // [kStrip][rows], or one row
+  float* low_rank;    // [low_rank_floats()]
+  uint32_t* order;    // of a vector
+  uint16_t* a;        // [rank][rows]
+  uint8_t* mark;      // [rows][head_dim] 1: an outlier
+  uint8_t* selected;  // of a vector
+  size_t bytes;
+};
+
+EncodeArrays arrays(void* scratch, uint32_t rows, uint32_t head_dim, uint32_t rank) {
+  EncodeArrays arrays{};
+  auto* const start = static_cast<uint8_t*>(scratch);
+  const size_t numbers = size_t(rows) * head_dim, vector = std::max(rows, head_dim);
+  size_t at = sizeof(EncodeWork);
+  const auto take = [&]<class T>(T*& array, size_t count) {
+    array = scratch ? reinterpret_cast<T*>(start + at) : nullptr;
+    at += (count * sizeof(T) + 63) & ~size_t(63);
+  };
+  arrays.work = static_cast<EncodeWork*>(scratch);
+  take(arrays.x, numbers);
+  take(arrays.restored, size_t(SLUICE_CHUNK) * head_dim);
+  take(arrays.strip, kStrip * vector);
+  take(arrays.low_rank, low_rank_floats(rows, head_dim, rank));
+  take(arrays.order, vector);
+  take(arrays.a, size_t(rank) * rows);
+  take(arrays.mark, numbers);
+  take(arrays.selected, vector);
+  arrays.bytes = at;
+  return arrays;
+}
+
 size_t scratch(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
-  if (queries > 0) return sizeof(AttentionWork);
-  const uint32_t d = shape_of(self, side).rows.head_dim;
   const uint32_t rank = std::max(shape_of(self, side).rank, codec(self).rank_prompt);
-  const size_t numbers = size_t(rows) * d;
-  return sizeof(EncodeWork) + sizeof(float) * (numbers + low_rank_floats(rows, d, rank)) +
-         sizeof(uint32_t) * std::max(rows, d) + sizeof(uint16_t) * rank * rows + numbers;
+  return queries > 0 ? sizeof(AttentionWork)
+                     : arrays(nullptr, rows, shape_of(self, side).rows.head_dim, rank).bytes;
 }
 
 // ---- encode ------------------------------------------------------------------------------------------
 
-// Marks and replaces the extremes of x[rows][head_dim] along the quantization vectors.
-void take_outliers(const GearShape& shape, uint32_t rows, float* x, uint8_t* mark, uint32_t* best) {
+// Marks the outliers of x along the quantization vectors and puts the mean of the others in their place.
+void take_outliers(const GearShape& shape, uint32_t rows, const EncodeArrays& w) {
   const uint32_t d = shape.rows.head_dim;
-  const bool columns = shape.outlier_columns();
-  const uint32_t vectors = columns ? d : rows, length = columns ? rows : d;
-  const uint32_t stride = columns ? d : 1, step = columns ? 1 : d;
-  const uint32_t tail = tail_length(length, shape.outliers);
+  std::memset(w.mark, 0, size_t(rows) * d);
+  if (!shape.outlier_columns()) {
+    const uint32_t tail = tail_length(d, shape.outliers);
+    if (tail == 0) return;
+    for (uint32_t r = 0; r < rows; r++) {
+      float* const row = w.x + size_t(r) * d;
+      uint8_t* const mark = w.mark + size_t(r) * d;
+      std::copy_n(row, d, w.strip);
+      const float mean = mark_extremes(d, tail, w.strip, mark, w.order);
+      for (uint32_t c = 0; c < d; c++)
+        if (mark[c]) row[c] = mean;
+    }
+    return;
+  }
+  const uint32_t tail = tail_length(rows, shape.outliers);
   if (tail == 0) return;
-  for (uint32_t v = 0; v < vectors; v++) {
-    const size_t at = size_t(v) * step;
-    mark_extremes(length, tail, x + at, mark + at, stride, best);
-    fill_marked(length, x + at, mark + at, stride);
+  for (uint32_t first = 0; first < d; first += kStrip) {
+    for (uint32_t r = 0; r < rows; r++)
+      for (uint32_t c = 0; c < kStrip; c++) w.strip[size_t(c) * rows + r] = w.x[size_t(r) * d + first + c];
+    for (uint32_t c = 0; c < kStrip; c++) {
+      const float mean = mark_extremes(rows, tail, w.strip + size_t(c) * rows, w.selected, w.order);
+      for (uint32_t r = 0; r < rows; r++) {
+        if (!w.selected[r]) continue;
+        w.mark[size_t(r) * d + first + c] = 1;
+        w.x[size_t(r) * d + first + c] = mean;
+      }
+    }
   }
 }
 
@@ -125,18 +177,11 @@ sluice_status encode(const void* self, const sluice_block* block, const float* r
   const GearShape& shape = g.side[block->side];
   const Affine& backbone = shape.rows;
   const uint32_t n = block->rows, d = backbone.head_dim, rank = block->prompt ? g.rank_prompt : shape.rank;
-  const size_t numbers = size_t(n) * d;
-  auto& work = *static_cast<EncodeWork*>(scratch);
-  float* const x = reinterpret_cast<float*>(&work + 1);
-  float* const low_rank = x + numbers;
-  auto* const best = reinterpret_cast<uint32_t*>(low_rank + low_rank_floats(n, d, rank));
-  auto* const a = reinterpret_cast<uint16_t*>(best + std::max(n, d));
-  auto* const mark = reinterpret_cast<uint8_t*>(a + size_t(rank) * n);
+  const EncodeArrays w = arrays(scratch, n, d, rank);
 
-  const uint64_t changed = copy_finite(numbers, rows, x);
+  const uint64_t changed = copy_finite(size_t(n) * d, rows, w.x);
   if (changed > 0) g.stats.add("non-finite values per block", double(changed), 1);
-  std::memset(mark, 0, numbers);
-  take_outliers(shape, n, x, mark, best);
+  take_outliers(shape, n, w);
 
   // The backbone goes to where it stands if the block gets the rank it asked for, and moves if it does not.
   const auto contents = [&](uint32_t of_rank) {
@@ -146,28 +191,29 @@ sluice_status encode(const void* self, const sluice_block* block, const float* r
   auto* const start = static_cast<uint8_t*>(dst);
   std::memset(start, 0, bound(self, block->side, n));
   GearLayout layout = gear_layout(shape, n, contents(rank));
-  encode_rows(backbone, n, x, gear_rows<uint16_t>(shape, layout, start), work.affine);
+  encode_rows(backbone, n, w.x, gear_rows<uint16_t>(shape, layout, start), w.work->affine);
 
   // What the backbone loses, nothing at outliers.
-  for (uint32_t first = 0; first < n; first++) {
-    float* const row = x + size_t(first) * d;
-    float* const restored = low_rank;
-    decode_rows(backbone, gear_rows<const uint16_t>(shape, layout, static_cast<const uint8_t*>(dst)), first, 1,
-                restored);
-    for (uint32_t c = 0; c < d; c++) row[c] = mark[size_t(first) * d + c] ? 0.0f : row[c] - restored[c];
+  const AffineView view = gear_rows<const uint16_t>(shape, layout, static_cast<const uint8_t*>(start));
+  for (uint32_t first = 0; first < n; first += SLUICE_CHUNK) {
+    const uint32_t count = std::min(SLUICE_CHUNK, n - first);
+    float* const x = w.x + size_t(first) * d;
+    const uint8_t* const mark = w.mark + size_t(first) * d;
+    decode_rows(backbone, view, first, count, w.restored);
+    for (size_t i = 0; i < size_t(count) * d; i++) x[i] = mark[i] ? 0.0f : x[i] - w.restored[i];
   }
   LowRank found{0, 0, 0};
   if (rank > 0) {
-    found = approximate(*backbone.kernels, n, d, x, rank, g.loops, block->seed ^ g.seed * 0xD1342543DE82EF95u, low_rank,
-                        a, work.b);
+    found = approximate(*backbone.kernels, n, d, w.x, rank, g.loops, block->seed ^ g.seed * 0xD1342543DE82EF95u,
+                        w.low_rank, w.a, w.work->b);
     if (found.total > 0)
       g.stats.add(block->side == SLUICE_KEY ? "explained K" : "explained V", found.part, found.total);
   }
   if (found.rank != rank) layout = gear_move(shape, layout, gear_layout(shape, n, contents(found.rank)), start);
   gear_write_header(layout, start);
-  std::memcpy(start + layout.b, work.b, 2 * size_t(found.rank) * d);
-  std::memcpy(start + layout.a, a, 2 * size_t(found.rank) * n);
-  gear_write_outliers(shape, layout, rows, mark, x, start);
+  std::memcpy(start + layout.b, w.work->b, 2 * size_t(found.rank) * d);
+  std::memcpy(start + layout.a, w.a, 2 * size_t(found.rank) * n);
+  gear_write_outliers(shape, layout, rows, w.mark, w.restored, start);
   *bytes = layout.total;
   return SLUICE_OK;
 }
