@@ -67,9 +67,13 @@ TEST_F(CacheOracle, O14_O18_O19_BudgetIsThePeakAndAttentionIsMaskedAttention) {
             ASSERT_LE(lane.size(), 48u) << "step " << t;
             ASSERT_EQ(std::set<uint32_t>(lane.begin(), lane.end()).size(), lane.size());
             for (uint32_t r = 0; r < 8 && r <= t; r++) ASSERT_EQ(lane[lane.size() - 1 - r], t - r) << "recent rows stay";
-            if (o.evictor != "h2o" && t >= 4) ASSERT_EQ(lane[3], 3u) << "sinks stay";
+            if (o.evictor != "h2o" && t >= 4) {
+              ASSERT_EQ(lane[3], 3u) << "sinks stay";
+            }
           }
-          if (t >= 48 && (t - 48) % interval == 0) ASSERT_EQ(before[0].size(), 48u - interval + 1) << "step " << t;
+          if (t >= 48 && (t - 48) % interval == 0) {
+            ASSERT_EQ(before[0].size(), 48u - interval + 1) << "step " << t;
+          }
         }
         EXPECT_EQ(d.checked_ledgers, 200u);
       }
@@ -230,7 +234,9 @@ TEST_F(CacheOracle, PrefixByReferenceEqualsThePromptAsAWhole) {
         EXPECT_EQ(whole.outputs, forked.outputs);
         EXPECT_EQ(whole.cache.live_positions(0, 1), forked.cache.live_positions(0, 1));
         EXPECT_EQ(snapshot.cache.owner().live, snapshot_bytes);
-        if (o.evictor.empty() && o.key_codec.empty() && prefix >= 256) EXPECT_LT(forked.cache.owner().live, whole.cache.owner().live / 2);
+        if (o.evictor.empty() && o.key_codec.empty() && prefix >= 256) {
+          EXPECT_LT(forked.cache.owner().live, whole.cache.owner().live / 2);
+        }
       }
 }
 

@@ -104,8 +104,12 @@ TEST(StepPath, AllocatesNothing) {
   for (size_t i = 0; i < caches.size(); i++) {
     const CacheCounters now = caches[i]->counters();
     const uint64_t lanes = 2 * 2;
-    if (caches[i]->budget()) EXPECT_GE(now.evicted - before[i].evicted, 4 * lanes) << i;
-    if (caches[i]->coded(0)) EXPECT_GE(now.coded - before[i].coded, 4u * 64 * lanes) << i;
+    if (caches[i]->budget()) {
+      EXPECT_GE(now.evicted - before[i].evicted, 4 * lanes) << i;
+    }
+    if (caches[i]->coded(0)) {
+      EXPECT_GE(now.coded - before[i].coded, 4u * 64 * lanes) << i;
+    }
   }
 }
 
