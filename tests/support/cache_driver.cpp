@@ -42,11 +42,14 @@ sluice_status commit(void*, void* address, uint64_t bytes, int32_t keep) {
 
 // ---- a codec that changes nothing ----------------------------------------------------------------------------
 
-struct Identity { uint32_t head_dim, block_rows; };
+struct Identity {
+  uint32_t head_dim, block_rows;
+  const sluice_host* host;
+};
 
 sluice_status identity_create(const sluice_host* host, const sluice_geometry* g, const sluice_value* params, void** self) {
   auto* i = static_cast<Identity*>(host->alloc(host, sizeof(Identity), 8));
-  *i = {g->head_dim, uint32_t(params[0].i)};
+  *i = {g->head_dim, uint32_t(params[0].i), host};
   *self = i;
   return SLUICE_OK;
 }
@@ -54,7 +57,10 @@ size_t identity_bytes(const void* self, uint32_t rows) { return size_t(rows) * s
 
 const sluice_codec kIdentity = {
     identity_create,
-    [](void*) {},
+    [](void* self) {
+      const sluice_host* host = static_cast<Identity*>(self)->host;
+      host->free(host, self);
+    },
     [](const void* self, uint32_t, sluice_codec_plan* p) { *p = {static_cast<const Identity*>(self)->block_rows, 0, 1u << 20, 1, 0}; },
     [](const void* self, uint32_t, uint32_t rows) { return identity_bytes(self, rows); },
     [](const void*, uint32_t, uint32_t, uint32_t) { return size_t(0); },
