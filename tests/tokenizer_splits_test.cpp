@@ -49,7 +49,8 @@ TEST(PreTokenizer, CutsTheSharedTexts) {
   for (const json& expected : stored) {
     const size_t end = std::min(all.find(separator, at), all.size());
     const std::string text = all.substr(at, end - at);
-    for (const char* name : kNames) EXPECT_EQ(json(cuts(pre_tokenizer_of(name), text)), expected[name]) << name << ' ' << text;
+    for (const char* name : kNames)
+      EXPECT_EQ(json(cuts(pre_tokenizer_of(name), text)), expected[name]) << name << ' ' << text;
     at = end + separator.size();
   }
 }
@@ -64,7 +65,10 @@ TEST(PreTokenizer, HasTheNamesThatFilesUse) {
 
 TEST(PreTokenizer, InvalidBytesAreCharactersOfTheirOwn) {
   EXPECT_EQ(cuts(PreTokenizer::kGpt2, "ab\xFF\xC3 x"), (std::vector<size_t>{2, 4, 6}));
-  EXPECT_EQ(cuts(PreTokenizer::kLlama3, "\xFF" "ab 12\xE4\xBD"), (std::vector<size_t>{3, 4, 6, 8}));
+  EXPECT_EQ(cuts(PreTokenizer::kLlama3,
+                 "\xFF"
+                 "ab 12\xE4\xBD"),
+            (std::vector<size_t>{3, 4, 6, 8}));
 }
 
 class Oracle {
@@ -97,8 +101,10 @@ class Oracle {
 
 // Characters of all classes, the special ones often.
 std::string random_text(std::mt19937& random) {
-  static const std::vector<uint32_t> kOften = {' ', ' ', ' ', '\n', '\r', '\t', '\'', '\'', 's', 'S', 't', 'r', 'e', 'E', 'v', 'l', 'L', 'm', 'd', 'a', '1', '2', '9', '!', '.', '-',
-                                               0x17F, 0xA0, 0x85, 0x2028, 0x3000, 0x1680, 0x661, 0xBD, 0x2160, 0x301, 0xE9, 0x4E00, 0x1F600, 0x200B, 0xFEFF, 0x1C, 0xB, 0xC, 0x180E};
+  static const std::vector<uint32_t> kOften = {
+      ' ',    ' ',    ' ',   '\n', '\r',   '\t',  '\'', '\'',   's',     'S',    't',    'r',   'e',  'E',  'v',
+      'l',    'L',    'm',   'd',  'a',    '1',   '2',  '9',    '!',     '.',    '-',    0x17F, 0xA0, 0x85, 0x2028,
+      0x3000, 0x1680, 0x661, 0xBD, 0x2160, 0x301, 0xE9, 0x4E00, 0x1F600, 0x200B, 0xFEFF, 0x1C,  0xB,  0xC,  0x180E};
   std::string text;
   for (int n = 1 + int(random() % 24); n > 0; --n) {
     uint32_t c = kOften[random() % kOften.size()];

@@ -41,12 +41,14 @@ TEST_P(SmallVocabulary, GivesTheReferenceIds) {
 
 std::vector<std::string> odd_texts() {
   std::vector<std::string> texts = {
-      "\xFF", "a\x80z", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE4\xBD", "caf\xC3", "\xF0\x9F\x9A", "gate \xFE gate", "\xE2\x96",
+      "\xFF",     "a\x80z",  "\xC0\x80",     "\xED\xA0\x80",   "\xF4\x90\x80\x80",
+      "\xE4\xBD", "caf\xC3", "\xF0\x9F\x9A", "gate \xFE gate", "\xE2\x96",
   };
   std::mt19937 random(1);
   for (int i = 0; i < 200; ++i) {
     std::string text;
-    for (int n = int(random() % 40); n > 0; --n) text += random() % 3 ? char(random() % 256) : "gate water  "[random() % 12];
+    for (int n = int(random() % 40); n > 0; --n)
+      text += random() % 3 ? char(random() % 256) : "gate water  "[random() % 12];
     texts.push_back(text);
   }
   return texts;
@@ -133,7 +135,7 @@ TEST(Tokenizer, DataWithinATemplateIsNeverAControlToken) {
   EXPECT_EQ(count({}), 2);
   EXPECT_EQ(count({{1, 8}}), 1);
   EXPECT_EQ(count({{0, 17}}), 0);
-  EXPECT_EQ(count({{7, 8}}), 1);           // one byte of the first one
+  EXPECT_EQ(count({{7, 8}}), 1);            // one byte of the first one
   EXPECT_EQ(count({{1, 2}, {15, 16}}), 0);  // one byte of each
   EXPECT_EQ(count({{0, 1}, {8, 9}, {16, 17}}), 2);
 }
@@ -175,7 +177,8 @@ TEST(Tokenizer, LongRunsAreNotQuadratic) {
   for (const char* name : {"gpt2", "llama3", "merge_bytes", "spm_bytes", "spm_unknown"}) {
     const Tokenizer tokenizer = open(name);
     for (const char c : {'a', ' ', '\n', '9', '\xFF'}) {
-      const bool all = (c == 'a' || c == ' ') && (name == std::string_view("gpt2") || name == std::string_view("spm_bytes"));
+      const bool all =
+          (c == 'a' || c == ' ') && (name == std::string_view("gpt2") || name == std::string_view("spm_bytes"));
       const std::string text(size_t(1) << (all ? 20 : 16), c);
       const std::vector<int32_t> ids = tokenizer.encode(text);
       if (std::string_view(name) == "spm_unknown") continue;
@@ -187,7 +190,8 @@ TEST(Tokenizer, LongRunsAreNotQuadratic) {
 TEST(Tokenizer, UnusedPiecesAreTakenApart) {
   Vocabulary vocabulary;
   vocabulary.tokens = {"<unk>", "a", "b", "ab", "c", "abc"};
-  vocabulary.kinds = {TokenKind::kUnknown, TokenKind::kNormal, TokenKind::kNormal, TokenKind::kUnused, TokenKind::kNormal, TokenKind::kNormal};
+  vocabulary.kinds = {TokenKind::kUnknown, TokenKind::kNormal, TokenKind::kNormal,
+                      TokenKind::kUnused,  TokenKind::kNormal, TokenKind::kNormal};
   vocabulary.scores = {0, -9, -9, -1, -9, -2};
   vocabulary.unknown = 0;
   vocabulary.add_space_prefix = false;
@@ -206,7 +210,7 @@ TEST(Tokenizer, CharactersThatAreNoPiecesStillJoin) {
   vocabulary.add_space_prefix = false;
   const Tokenizer tokenizer(vocabulary);
   EXPECT_EQ(tokenizer.encode("xyz"), (std::vector<int32_t>{1, 3}));
-  EXPECT_EQ(tokenizer.encode("xz"), (std::vector<int32_t>{2, 3}));   // x has a byte token
+  EXPECT_EQ(tokenizer.encode("xz"), (std::vector<int32_t>{2, 3}));       // x has a byte token
   EXPECT_EQ(tokenizer.encode("zyyz"), (std::vector<int32_t>{3, 0, 3}));  // y has none; two unknowns are one
 }
 

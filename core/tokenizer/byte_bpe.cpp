@@ -47,8 +47,7 @@ std::string ByteBpe::bytes_of(std::string_view token) {
 }
 
 ByteBpe::ByteBpe(const Vocabulary& vocabulary)
-    : pre_(pre_tokenizer_of(vocabulary.pre)),
-      normalize_nfc_(vocabulary.normalize_nfc || pre_ == PreTokenizer::kQwen2) {
+    : pre_(pre_tokenizer_of(vocabulary.pre)), normalize_nfc_(vocabulary.normalize_nfc || pre_ == PreTokenizer::kQwen2) {
   const MergeList list(vocabulary);
   for (uint32_t byte = 0; byte < 256; ++byte) {
     std::string character;

@@ -28,7 +28,7 @@ class ByteBpe {
 
   PreTokenizer pre_;
   bool normalize_nfc_ = false;
-  std::array<int32_t, 256> byte_ids_;               // [byte] -1 where there is no token
+  std::array<int32_t, 256> byte_ids_;                // [byte] -1 where there is no token
   std::unordered_map<std::string, uint32_t> whole_;  // bytes of words taken whole; empty unless ignore_merges
   Merger merger_;
 };

@@ -26,8 +26,8 @@ MergeList::MergeList(const Vocabulary& vocabulary) {
     const std::string_view right = std::string_view(text).substr(space + 1);
     product.assign(left).append(right);
     const int32_t ids[] = {id_of(left), id_of(right), id_of(product)};
-    for (const auto& [id, name] : {std::pair(ids[0], left), std::pair(ids[1], right),
-                                   std::pair(ids[2], std::string_view(product))})
+    for (const auto& [id, name] :
+         {std::pair(ids[0], left), std::pair(ids[1], right), std::pair(ids[2], std::string_view(product))})
       if (id < 0)
         throw Error(fmt::format("merge {} of the vocabulary is \"{}\", but there is no token \"{}\"", rank,
                                 printable(text), printable(name)));

@@ -55,8 +55,10 @@ void Merger::merge(std::span<const uint32_t> symbols, Scratch& scratch, std::vec
   for (size_t begin = 0; begin < symbols.size();) {
     size_t end = begin + 1;
     while (end < symbols.size() && joints_.find(symbols[end - 1], symbols[end])) ++end;
-    if (end == begin + 1) out.push_back(symbols[begin]);
-    else merge_joined(symbols.subspan(begin, end - begin), scratch, out);
+    if (end == begin + 1)
+      out.push_back(symbols[begin]);
+    else
+      merge_joined(symbols.subspan(begin, end - begin), scratch, out);
     begin = end;
   }
 }

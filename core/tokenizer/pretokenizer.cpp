@@ -140,10 +140,14 @@ PreTokenizer pre_tokenizer_of(std::string_view name) {
 
 size_t word_end(PreTokenizer kind, std::string_view text, size_t begin) {
   switch (kind) {
-    case PreTokenizer::kGpt2: return gpt2_word_end(text, begin, false);
-    case PreTokenizer::kSmolLm: return gpt2_word_end(text, begin, true);
-    case PreTokenizer::kLlama3: return llama3_word_end(text, begin, 3);
-    case PreTokenizer::kQwen2: return llama3_word_end(text, begin, 1);
+    case PreTokenizer::kGpt2:
+      return gpt2_word_end(text, begin, false);
+    case PreTokenizer::kSmolLm:
+      return gpt2_word_end(text, begin, true);
+    case PreTokenizer::kLlama3:
+      return llama3_word_end(text, begin, 3);
+    case PreTokenizer::kQwen2:
+      return llama3_word_end(text, begin, 1);
   }
   return text.size();
 }

@@ -38,8 +38,12 @@ class Message {
     if (tag >> 3 == 0 || tag >> 3 > 0x1FFFFFFF) fail(field.offset, "there is no such field number");
     field.number = uint32_t(tag >> 3);
     switch (tag & 7) {
-      case 0: field.value = varint(); break;
-      case 1: field.value = fixed(8); break;
+      case 0:
+        field.value = varint();
+        break;
+      case 1:
+        field.value = fixed(8);
+        break;
       case 2: {
         const uint64_t length = varint();
         if (length > bytes_.size() - at_)
@@ -49,8 +53,11 @@ class Message {
         at_ += length;
         break;
       }
-      case 5: field.value = fixed(4); break;
-      default: fail(field.offset, fmt::format("wire type {} is not used by SentencePiece", tag & 7));
+      case 5:
+        field.value = fixed(4);
+        break;
+      default:
+        fail(field.offset, fmt::format("wire type {} is not used by SentencePiece", tag & 7));
     }
     return field;
   }
@@ -58,8 +65,8 @@ class Message {
   Message inside(const Field& field) const { return {file_, field.bytes, field.offset}; }
 
   [[noreturn]] void fail(size_t offset, const std::string& what) const {
-    throw Error(fmt::format("{}: offset {}: {}; this is no SentencePiece model, or it is damaged", file_.string(), offset,
-                            what));
+    throw Error(fmt::format("{}: offset {}: {}; this is no SentencePiece model, or it is damaged", file_.string(),
+                            offset, what));
   }
 
  private:
@@ -128,13 +135,26 @@ void read_piece(Message message, Vocabulary& vocabulary) {
 void read_trainer(Message message, Settings& settings) {
   while (const auto field = message.next()) {
     switch (field->number) {
-      case kModelType: settings.model_type = field->value; break;
-      case kWhitespaceAsSuffix: settings.suffix = field->value != 0; break;
-      case kUnknownPiece: settings.unknown = field->bytes; break;
-      case kBosPiece: settings.bos = field->bytes; break;
-      case kEosPiece: settings.eos = field->bytes; break;
-      case kPadPiece: settings.pad = field->bytes; break;
-      default: break;
+      case kModelType:
+        settings.model_type = field->value;
+        break;
+      case kWhitespaceAsSuffix:
+        settings.suffix = field->value != 0;
+        break;
+      case kUnknownPiece:
+        settings.unknown = field->bytes;
+        break;
+      case kBosPiece:
+        settings.bos = field->bytes;
+        break;
+      case kEosPiece:
+        settings.eos = field->bytes;
+        break;
+      case kPadPiece:
+        settings.pad = field->bytes;
+        break;
+      default:
+        break;
     }
   }
 }
@@ -142,12 +162,23 @@ void read_trainer(Message message, Settings& settings) {
 void read_normalizer(Message message, Settings& settings) {
   while (const auto field = message.next()) {
     switch (field->number) {
-      case kName: settings.normalizer = field->bytes; break;
-      case kCharsMap: settings.charsmap = !field->bytes.empty(); break;
-      case kDummyPrefix: settings.dummy_prefix = field->value != 0; break;
-      case kExtraWhitespace: settings.remove_whitespace = field->value != 0; break;
-      case kEscape: settings.escape = field->value != 0; break;
-      default: break;
+      case kName:
+        settings.normalizer = field->bytes;
+        break;
+      case kCharsMap:
+        settings.charsmap = !field->bytes.empty();
+        break;
+      case kDummyPrefix:
+        settings.dummy_prefix = field->value != 0;
+        break;
+      case kExtraWhitespace:
+        settings.remove_whitespace = field->value != 0;
+        break;
+      case kEscape:
+        settings.escape = field->value != 0;
+        break;
+      default:
+        break;
     }
   }
 }

@@ -46,15 +46,19 @@ SpaceBpe::SpaceBpe(const Vocabulary& vocabulary)
     const std::string& token = vocabulary.tokens[id];
     if (vocabulary.kinds[id] == TokenKind::kByte) {
       const int byte = byte_of(token);
-      if (byte < 0) throw Error(fmt::format("token {} is of the byte type, but written \"{}\", not as <0x0A>", id, printable(token)));
+      if (byte < 0)
+        throw Error(
+            fmt::format("token {} is of the byte type, but written \"{}\", not as <0x0A>", id, printable(token)));
       if (byte_ids_[size_t(byte)] == kNoSymbol) byte_ids_[size_t(byte)] = id;
     } else if (mergeable(vocabulary.kinds[id])) {
       const Character c = character_at(token, 0);
       if (c.length != 0 && c.valid && c.length == token.size()) characters_.insert(c.value, 0, {id, 0});
     }
   }
-  if (vocabulary.model == Vocabulary::Model::kSentencePiece) add_pieces(vocabulary);
-  else add_merges(vocabulary);
+  if (vocabulary.model == Vocabulary::Model::kSentencePiece)
+    add_pieces(vocabulary);
+  else
+    add_merges(vocabulary);
 }
 
 // Two symbols may join if together they are written as a piece; the piece's score is the order.
@@ -135,8 +139,10 @@ std::string SpaceBpe::escape(std::string_view text, bool at_start) const {
   escaped.reserve(text.size() + text.size() / 2);
   if (add_space_prefix_ && wanted && !text.empty()) escaped = kSpace;
   for (const char c : text) {
-    if (c == ' ') escaped += kSpace;
-    else escaped += c;
+    if (c == ' ')
+      escaped += kSpace;
+    else
+      escaped += c;
   }
   return escaped;
 }
@@ -154,8 +160,10 @@ void SpaceBpe::append_symbols(std::string_view text, std::vector<uint32_t>& symb
   for (size_t at = 0; at < text.size();) {
     const Character c = character_at(text, at);
     const PairTable::Value* symbol = c.valid ? characters_.find(c.value, 0) : nullptr;
-    if (symbol) symbols.push_back(symbol->rank);
-    else append_bytes(text.substr(at, c.length), symbols);
+    if (symbol)
+      symbols.push_back(symbol->rank);
+    else
+      append_bytes(text.substr(at, c.length), symbols);
     at += c.length;
   }
 }
@@ -181,8 +189,10 @@ void SpaceBpe::encode(std::string_view text, bool at_start, std::vector<int32_t>
 
   symbols.clear();
   for (const uint32_t symbol : merged) {
-    if (symbol >= vocabulary_size_) append_bytes(part_characters_[symbol - vocabulary_size_], symbols);
-    else if (symbol != unknown_ || symbols.empty() || symbols.back() != unknown_) symbols.push_back(symbol);
+    if (symbol >= vocabulary_size_)
+      append_bytes(part_characters_[symbol - vocabulary_size_], symbols);
+    else if (symbol != unknown_ || symbols.empty() || symbols.back() != unknown_)
+      symbols.push_back(symbol);
   }
   ids.insert(ids.end(), symbols.begin(), symbols.end());
 }

@@ -30,9 +30,9 @@ class SpaceBpe {
 
   bool add_space_prefix_;
   Vocabulary::SpacePrefix space_prefix_;
-  uint32_t unknown_;                     // kNoSymbol if there is none
-  std::array<uint32_t, 256> byte_ids_;   // [byte] kNoSymbol where there is none
-  PairTable characters_;                 // (code point, 0) to {symbol, 0}
+  uint32_t unknown_;                    // kNoSymbol if there is none
+  std::array<uint32_t, 256> byte_ids_;  // [byte] kNoSymbol where there is none
+  PairTable characters_;                // (code point, 0) to {symbol, 0}
   // Symbols are token ids and, from the vocabulary's size on, characters that occur only within longer pieces.
   uint32_t vocabulary_size_;
   std::vector<std::string> part_characters_;

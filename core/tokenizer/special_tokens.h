@@ -25,7 +25,7 @@ class TokenFinder {
 
  private:
   PairTable edges_;  // (node, byte) to {0, next node}; node 0 is the root
-  PairTable ends_;  // (node, 0) to {id, 0}
+  PairTable ends_;   // (node, 0) to {id, 0}
   uint32_t nodes_ = 1;
   bool first_[256] = {};  // bytes that some token begins with
 };

@@ -1,7 +1,6 @@
 // The filters, tests and methods that chat templates use, each as Jinja and Python define it. A name that is not here
 // is refused where a template reaches it.
 #include <fmt/format.h>
-
 #include <unicode/ustring.h>
 
 #include <algorithm>
@@ -14,6 +13,8 @@
 
 namespace sluice::jinja {
 namespace {
+
+constexpr size_t kMostJson = size_t(8) << 20;
 
 const MarkedText& need_text(Evaluator& evaluator, const Arguments& a, const Value& value) {
   const MarkedText* text = value.text();
@@ -29,7 +30,8 @@ const std::string* text_argument(Evaluator& evaluator, const Arguments& a, size_
   return &need_text(evaluator, a, *value).bytes();
 }
 
-int64_t number_argument(Evaluator& evaluator, const Arguments& a, size_t place, std::string_view name, int64_t fallback) {
+int64_t number_argument(Evaluator& evaluator, const Arguments& a, size_t place, std::string_view name,
+                        int64_t fallback) {
   const Value* value = a.find(place, name);
   if (!value || value->is<None>()) return fallback;
   const auto number = value->integer();
@@ -79,6 +81,7 @@ MarkedText replaced(Evaluator& evaluator, const Arguments& a, const MarkedText& 
   const MarkedText& to = *with->text();
   int64_t count = number_argument(evaluator, a, 2, "count", -1);
   if (from.empty()) evaluator.fail(a.at, a.what + " of an empty text is not supported");
+  evaluator.charge_search(a.at, text.size(), from.size());
   MarkedText made;
   size_t at = 0;
   for (size_t hit; count != 0 && (hit = text.bytes().find(from, at)) != std::string::npos; --count) {
@@ -91,16 +94,22 @@ MarkedText replaced(Evaluator& evaluator, const Arguments& a, const MarkedText& 
   return made;
 }
 
+// Python's split() without a separator: words between white space; with `most` the rest stays whole.
 List split_at_space(const MarkedText& text, int64_t most) {
+  const std::string& bytes = text.bytes();
+  const auto skip = [&](size_t at, bool space) {
+    for (Character c; (c = character_at(bytes, at)).length != 0 && python_space(c.value) == space;) at += c.length;
+    return at;
+  };
   List parts;
-  MarkedText rest = strip(text, nullptr, true, false);
-  while (!rest.empty()) {
-    size_t end = 0;
-    while (end < rest.size() && !python_space(character_at(rest.bytes(), end).value))
-      end += character_at(rest.bytes(), end).length;
-    if (most-- == 0) end = strip(rest, nullptr, false, true).size();
-    parts.push_back(rest.substr(0, end));
-    rest = strip(rest.substr(end), nullptr, true, false);
+  for (size_t begin = skip(0, true); begin < bytes.size();) {
+    if (most-- == 0) {
+      parts.push_back(strip(text.substr(begin), nullptr, false, true));
+      break;
+    }
+    const size_t end = skip(begin, false);
+    parts.push_back(text.substr(begin, end - begin));
+    begin = skip(end, true);
   }
   return parts;
 }
@@ -111,6 +120,7 @@ List split(Evaluator& evaluator, const Arguments& a, const MarkedText& text, boo
   if (!separator && from_right) evaluator.fail(a.at, a.what + " without a separator is not supported");
   if (!separator) return split_at_space(text, most);
   if (separator->empty()) evaluator.fail(a.at, a.what + " at an empty text");
+  evaluator.charge_search(a.at, text.size(), separator->size());
   List parts;
   if (from_right) {
     size_t end = text.size();
@@ -129,7 +139,7 @@ List split(Evaluator& evaluator, const Arguments& a, const MarkedText& text, boo
       parts.push_back(text.substr(at, hit - at));
     parts.push_back(text.substr(at));
   }
-  evaluator.charge(a.at, parts.size());
+  evaluator.charge_items(a.at, parts.size());
   return parts;
 }
 
@@ -145,7 +155,7 @@ bool starts_or_ends(Evaluator& evaluator, const Arguments& a, const MarkedText& 
 }
 
 int64_t length_of(Evaluator& evaluator, const Arguments& a, const Value& value) {
-  if (value.text()) return int64_t(character_starts(need_text(evaluator, a, value).bytes()).size()) - 1;
+  if (value.text()) return int64_t(character_count(need_text(evaluator, a, value).bytes()));
   if (value.list()) return int64_t(value.list()->size());
   if (value.dict() && !value.dict()->is_namespace) return int64_t(value.dict()->entries.size());
   if (value.is<Undefined>()) return 0;
@@ -244,8 +254,9 @@ Value json_of(Evaluator& evaluator, const Arguments& a, const Value& value) {
   const Value* ascii = a.names.find("ensure_ascii");
   if (ascii && truthy(*ascii)) evaluator.fail(a.at, "ensure_ascii=true is not supported");
   if (!a.places.empty()) evaluator.fail(a.at, a.what + " takes its arguments by name");
-  auto text = to_json(value, int(std::clamp<int64_t>(number_argument(evaluator, a, 0, "indent", -1), -1, 16)));
-  if (!text) evaluator.fail(a.at, fmt::format("{} cannot be written as JSON", kind_of(value)));
+  auto text =
+      to_json(value, int(std::clamp<int64_t>(number_argument(evaluator, a, 0, "indent", -1), -1, 16)), kMostJson);
+  if (!text) evaluator.fail(a.at, fmt::format("{} cannot be written as JSON, or not in 8 MiB", kind_of(value)));
   evaluator.charge(a.at, text->size());
   return std::move(*text);
 }
@@ -316,8 +327,8 @@ bool apply_test(Evaluator& evaluator, const std::string& name, const Value& valu
   if (name == "mapping") return value.dict() && !value.dict()->is_namespace;
   if (name == "iterable" || name == "sequence")
     return value.text() || value.list() || value.is<Undefined>() || (value.dict() && !value.dict()->is_namespace);
-  if (name == "eq" || name == "equalto" || name == "==") return equal(value, other());
-  if (name == "ne" || name == "!=") return !equal(value, other());
+  if (name == "eq" || name == "equalto" || name == "==") return evaluator.same(a.at, value, other());
+  if (name == "ne" || name == "!=") return !evaluator.same(a.at, value, other());
   if (name == "lt" || name == "lessthan" || name == "<") return smaller(value, other());
   if (name == "gt" || name == "greaterthan" || name == ">") return smaller(other(), value);
   if (name == "in") return evaluator.contains(a.at, other(), value);

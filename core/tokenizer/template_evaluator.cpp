@@ -9,13 +9,15 @@
 
 #include "core/base/text.h"
 #include "core/tokenizer/template_lexer.h"
+#include "core/tokenizer/unicode.h"
 
 namespace sluice::jinja {
 namespace {
 
-constexpr size_t kMostWork = size_t(1) << 30;       // nodes evaluated and bytes copied
+constexpr size_t kMostWork = size_t(1) << 30;  // about a second, see charge()
+constexpr size_t kNodeWork = 100, kItemWork = 1000, kRoundWork = 2000;
 constexpr size_t kLargestText = size_t(64) << 20;
-constexpr int64_t kLongestRange = 100000;           // Jinja's own limit in its sandbox
+constexpr int64_t kLongestRange = 100000;  // Jinja's own limit in its sandbox
 
 using Kind = Expression::Kind;
 
@@ -52,9 +54,23 @@ MarkedText Evaluator::run() {
 
 void Evaluator::fail(size_t at, const std::string& what) const { fail_at(template_.source, at, what); }
 
-void Evaluator::charge(size_t at, size_t amount) {
-  work_ += std::min(amount, kMostWork);
+void Evaluator::charge(size_t at, size_t units) {
+  work_ += std::min(units, kMostWork);
   if (work_ > kMostWork) fail(at, "the template does too much work; it seems not to come to an end");
+}
+
+void Evaluator::charge_items(size_t at, size_t count) { charge(at, std::min(count, kMostWork) * kItemWork); }
+
+void Evaluator::charge_search(size_t at, size_t text, size_t wanted) {
+  charge(at, std::min(text, kMostWork) * std::max<size_t>(1, std::min(wanted, kMostWork)));
+}
+
+bool Evaluator::same(size_t at, const Value& a, const Value& b) {
+  const size_t most = (kMostWork - work_) / kItemWork + 1;
+  size_t budget = most;
+  const bool result = equal(a, b, budget);
+  charge_items(at, most - budget);
+  return result;
 }
 
 MarkedText Evaluator::text_of(size_t at, const Value& value) const {
@@ -70,18 +86,21 @@ void Evaluator::print(size_t at, const MarkedText& text, MarkedText& out) {
 }
 
 List Evaluator::items_of(size_t at, const Value& value) {
-  List items;
   if (const List* list = value.list()) {
-    items = *list;
-  } else if (const MarkedText* text = value.text()) {
-    const std::vector<size_t> starts = character_starts(text->bytes());
-    for (size_t i = 0; i + 1 < starts.size(); ++i) items.push_back(text->substr(starts[i], starts[i + 1] - starts[i]));
+    charge_items(at, list->size());
+    return *list;
+  }
+  List items;
+  if (const MarkedText* text = value.text()) {
+    charge_items(at, text->size());
+    for (size_t i = 0; i < text->size(); i += items.back().text()->size())
+      items.push_back(text->substr(i, character_at(text->bytes(), i).length));
   } else if (const Dict* dict = value.dict(); dict && !dict->is_namespace) {
+    charge_items(at, dict->entries.size());
     for (const auto& [key, entry] : dict->entries) items.push_back(MarkedText(key));
   } else if (!value.is<Undefined>()) {
     fail(at, fmt::format("{} has no items", kind_of(value)));
   }
-  charge(at, items.size());
   return items;
 }
 
@@ -94,24 +113,33 @@ Evaluator::Flow Evaluator::execute(const Block& block, MarkedText& out) {
 }
 
 Evaluator::Flow Evaluator::execute(const Statement& statement, MarkedText& out) {
-  charge(statement.at, 1);
+  charge(statement.at, kNodeWork);
   switch (statement.kind) {
-    case Statement::Kind::kText: print(statement.at, MarkedText(statement.text), out); break;
-    case Statement::Kind::kPrint: print(statement.at, text_of(statement.at, evaluate(*statement.value)), out); break;
+    case Statement::Kind::kText:
+      print(statement.at, MarkedText(statement.text), out);
+      break;
+    case Statement::Kind::kPrint:
+      print(statement.at, text_of(statement.at, evaluate(*statement.value)), out);
+      break;
     case Statement::Kind::kIf:
       for (const auto& [condition, body] : statement.branches)
         if (!condition || truthy(evaluate(*condition))) return execute(body, out);
       break;
-    case Statement::Kind::kFor: return loop(statement, out);
-    case Statement::Kind::kSet: assign(statement, evaluate(*statement.value)); break;
+    case Statement::Kind::kFor:
+      return loop(statement, out);
+    case Statement::Kind::kSet:
+      assign(statement, evaluate(*statement.value));
+      break;
     case Statement::Kind::kSetBlock: {
       MarkedText text;
       execute(statement.branches[0].body, text);
       assign(statement, std::move(text));
       break;
     }
-    case Statement::Kind::kBreak: return Flow::kBreak;
-    case Statement::Kind::kContinue: return Flow::kContinue;
+    case Statement::Kind::kBreak:
+      return Flow::kBreak;
+    case Statement::Kind::kContinue:
+      return Flow::kContinue;
   }
   return Flow::kNext;
 }
@@ -135,6 +163,8 @@ void Evaluator::assign(const Statement& statement, Value value) {
     if (found == scope->end()) continue;
     Dict* dict = found->second.dict();
     if (!dict || !dict->is_namespace) break;
+    if (value.dict() && value.dict()->is_namespace)
+      fail(statement.at, "a namespace within a namespace is not supported");
     dict->set(statement.attribute, std::move(value));
     return;
   }
@@ -161,10 +191,12 @@ Evaluator::Flow Evaluator::loop(const Statement& statement, MarkedText& out) {
   }
   const int64_t count = int64_t(items.size());
   for (int64_t i = 0; i < count; ++i) {
-    charge(statement.at, 16);
+    charge(statement.at, kRoundWork);
     Dict state;
-    state.entries = {{"index", i + 1},        {"index0", i},           {"revindex", count - i}, {"revindex0", count - i - 1},
-                     {"first", i == 0},       {"last", i + 1 == count}, {"length", count}};
+    state.entries = {{"index", i + 1},        {"index0", i},
+                     {"revindex", count - i}, {"revindex0", count - i - 1},
+                     {"first", i == 0},       {"last", i + 1 == count},
+                     {"length", count}};
     state.set("previtem", i > 0 ? items[size_t(i - 1)] : Value(Undefined{"loop.previtem"}));
     state.set("nextitem", i + 1 < count ? items[size_t(i + 1)] : Value(Undefined{"loop.nextitem"}));
     scopes_.emplace_back();
@@ -178,11 +210,21 @@ Evaluator::Flow Evaluator::loop(const Statement& statement, MarkedText& out) {
 }
 
 Value Evaluator::evaluate(const Expression& e) {
-  charge(e.at, 1);
+  charge(e.at, kNodeWork);
+  Value value = compute(e);
+  if (const MarkedText* text = value.text()) charge(e.at, text->size());
+  if (value.depth > kDeepestValue) fail(e.at, "lists and dicts are nested too deeply, or hold a namespace");
+  return value;
+}
+
+Value Evaluator::compute(const Expression& e) {
   switch (e.kind) {
-    case Kind::kConstant: return e.value;
-    case Kind::kVariable: return variable(e);
-    case Kind::kList: return arguments(e);
+    case Kind::kConstant:
+      return e.value;
+    case Kind::kVariable:
+      return variable(e);
+    case Kind::kList:
+      return arguments(e);
     case Kind::kDict: {
       Dict dict;
       for (size_t i = 0; i < e.operands.size(); i += 2) {
@@ -197,9 +239,12 @@ Value Evaluator::evaluate(const Expression& e) {
       if (value.is<Undefined>()) fail(e.at, fmt::format("attribute '{}' of {}", e.name, kind_of(value)));
       return attribute(value, e.name);
     }
-    case Kind::kItem: return item(e);
-    case Kind::kSlice: return slice(e);
-    case Kind::kCall: return call(e);
+    case Kind::kItem:
+      return item(e);
+    case Kind::kSlice:
+      return slice(e);
+    case Kind::kCall:
+      return call(e);
     case Kind::kFilter: {
       const Value value = evaluate(*e.operands[0]);
       List places = arguments(e);
@@ -212,9 +257,12 @@ Value Evaluator::evaluate(const Expression& e) {
       places.erase(places.begin());
       return apply_test(*this, e.name, value, {e.at, fmt::format("test '{}'", e.name), places, named_arguments(e)});
     }
-    case Kind::kUnary: return unary(e);
-    case Kind::kBinary: return binary(e);
-    case Kind::kComparison: return comparison(e);
+    case Kind::kUnary:
+      return unary(e);
+    case Kind::kBinary:
+      return binary(e);
+    case Kind::kComparison:
+      return comparison(e);
     case Kind::kConditional:
       if (truthy(evaluate(*e.operands[1]))) return evaluate(*e.operands[0]);
       return e.operands[2] ? evaluate(*e.operands[2]) : Value(Undefined{"the missing 'else'"});
@@ -260,11 +308,10 @@ Value Evaluator::item(const Expression& e) {
     const int64_t at = resolve(list->size());
     if (at >= 0 && at < int64_t(list->size())) return (*list)[size_t(at)];
   } else if (const MarkedText* text = value.text()) {
-    const std::vector<size_t> starts = character_starts(text->bytes());
     charge(e.at, text->size());
-    const int64_t at = resolve(starts.size() - 1);
-    if (at >= 0 && at + 1 < int64_t(starts.size()))
-      return text->substr(starts[size_t(at)], starts[size_t(at) + 1] - starts[size_t(at)]);
+    const int64_t at = resolve(character_count(text->bytes()));
+    const size_t offset = character_offset(text->bytes(), size_t(std::max<int64_t>(at, 0)));
+    if (at >= 0 && offset < text->size()) return text->substr(offset, character_at(text->bytes(), offset).length);
   }
   return Undefined{fmt::format("item {}", *place)};
 }
@@ -284,10 +331,18 @@ Value Evaluator::slice(const Expression& e) {
   const int64_t step = parts[2].value_or(1);
   if (step == 0) fail(e.at, "a slice's step must not be 0");
   if (!value.list() && !value.text()) fail(e.at, fmt::format("a slice of {}", kind_of(value)));
+  if (const MarkedText* text = value.text(); text && step == 1) {
+    charge(e.at, text->size());
+    const Bounds bounds = slice_bounds(int64_t(character_count(text->bytes())), parts[0], parts[1], 1);
+    const size_t begin = character_offset(text->bytes(), size_t(bounds.begin));
+    const size_t end = character_offset(text->bytes(), size_t(bounds.end));
+    return text->substr(begin, end > begin ? end - begin : 0);
+  }
   const List items = items_of(e.at, value);
   const Bounds bounds = slice_bounds(int64_t(items.size()), parts[0], parts[1], step);
   List taken;
-  for (int64_t i = bounds.begin; step > 0 ? i < bounds.end : i > bounds.end; i += step) taken.push_back(items[size_t(i)]);
+  for (int64_t i = bounds.begin; step > 0 ? i < bounds.end : i > bounds.end; i += step)
+    taken.push_back(items[size_t(i)]);
   if (value.list()) return taken;
   MarkedText text;
   for (const Value& character : taken) text.append(*character.text());
@@ -321,6 +376,8 @@ Value Evaluator::call_function(const Expression& e, const std::string& name) {
     Dict made = std::move(given.names);
     if (!given.places.empty()) fail(e.at, "namespace() takes named arguments only");
     made.is_namespace = true;
+    for (const auto& [key, value] : made.entries)
+      if (value.dict() && value.dict()->is_namespace) fail(e.at, "a namespace within a namespace is not supported");
     return made;
   }
   if (name == "range") {
@@ -334,10 +391,11 @@ Value Evaluator::call_function(const Expression& e, const std::string& name) {
     if (bounds[2] == 0) fail(e.at, "range() needs a step that is not 0");
     List list;
     for (int64_t i = bounds[0]; bounds[2] > 0 ? i < bounds[1] : i > bounds[1]; i += bounds[2]) {
-      if (int64_t(list.size()) == kLongestRange) fail(e.at, fmt::format("range() of more than {} numbers", kLongestRange));
+      if (int64_t(list.size()) == kLongestRange)
+        fail(e.at, fmt::format("range() of more than {} numbers", kLongestRange));
       list.push_back(i);
     }
-    charge(e.at, list.size());
+    charge_items(e.at, list.size());
     return list;
   }
   const Value* first = given.find(0, name == "strftime_now" ? "format" : "message");
@@ -381,7 +439,7 @@ Value Evaluator::add(size_t at, const Value& left, const Value& right) {
     return text;
   }
   if (left.list() && right.list()) {
-    charge(at, left.list()->size() + right.list()->size());
+    charge_items(at, left.list()->size() + right.list()->size());
     List list = *left.list();
     list.insert(list.end(), right.list()->begin(), right.list()->end());
     return list;
@@ -397,10 +455,14 @@ Value Evaluator::arithmetic(size_t at, const std::string& name, const Value& lef
   if (a && b && name != "/" && name != "**") {
     int64_t result = 0;
     bool overflow = false;
-    if (name == "+") overflow = __builtin_add_overflow(*a, *b, &result);
-    else if (name == "-") overflow = __builtin_sub_overflow(*a, *b, &result);
-    else if (name == "*") overflow = __builtin_mul_overflow(*a, *b, &result);
-    else if (*b == -1) overflow = name == "//" && __builtin_sub_overflow(int64_t(0), *a, &result);
+    if (name == "+")
+      overflow = __builtin_add_overflow(*a, *b, &result);
+    else if (name == "-")
+      overflow = __builtin_sub_overflow(*a, *b, &result);
+    else if (name == "*")
+      overflow = __builtin_mul_overflow(*a, *b, &result);
+    else if (*b == -1)
+      overflow = name == "//" && __builtin_sub_overflow(int64_t(0), *a, &result);
     else {
       // Python rounds down, and the remainder has the divisor's sign.
       const int64_t remainder = *a % *b + ((*a % *b != 0 && (*a < 0) != (*b < 0)) ? *b : 0);
@@ -433,8 +495,8 @@ Value Evaluator::comparison(const Expression& e) {
 }
 
 bool Evaluator::compare(size_t at, const std::string& name, const Value& left, const Value& right) {
-  if (name == "==") return equal(left, right);
-  if (name == "!=") return !equal(left, right);
+  if (name == "==") return same(at, left, right);
+  if (name == "!=") return !same(at, left, right);
   if (name == "in") return contains(at, right, left);
   if (name == "not in") return !contains(at, right, left);
   const bool swapped = name == ">" || name == "<=";
@@ -447,13 +509,13 @@ bool Evaluator::compare(size_t at, const std::string& name, const Value& left, c
 bool Evaluator::contains(size_t at, const Value& container, const Value& item) {
   if (const MarkedText* text = container.text()) {
     if (!item.text()) fail(at, fmt::format("{} in a text", kind_of(item)));
-    charge(at, text->size());
+    charge_search(at, text->size(), item.text()->size());
     return text->bytes().find(item.text()->bytes()) != std::string::npos;
   }
   if (const Dict* dict = container.dict(); dict && !dict->is_namespace)
     return item.text() && dict->find(item.text()->bytes());
   const List items = items_of(at, container);
-  return std::any_of(items.begin(), items.end(), [&](const Value& other) { return equal(other, item); });
+  return std::any_of(items.begin(), items.end(), [&](const Value& other) { return same(at, other, item); });
 }
 
 }  // namespace sluice::jinja

@@ -23,14 +23,17 @@ class Evaluator {
 
   // For filters, tests and methods, which are in template_builtins.cpp.
   [[noreturn]] void fail(size_t at, const std::string& what) const;
-  // Counts `amount` units of work (nodes, items, bytes made) and ends what does not come to an end.
-  void charge(size_t at, size_t amount);
+  // Counts work and ends what does not come to an end: a unit is about a nanosecond, or a byte copied.
+  void charge(size_t at, size_t units);
+  void charge_items(size_t at, size_t count);
+  void charge_search(size_t at, size_t text, size_t wanted);
   // str(value), or an Error.
   MarkedText text_of(size_t at, const Value& value) const;
   // The items that a loop over the value would see, or an Error.
   List items_of(size_t at, const Value& value);
   bool contains(size_t at, const Value& container, const Value& item);
   Value attribute(const Value& value, const std::string& name) const;
+  bool same(size_t at, const Value& a, const Value& b);
 
  private:
   enum class Flow { kNext, kBreak, kContinue };
@@ -43,6 +46,7 @@ class Evaluator {
   void print(size_t at, const MarkedText& text, MarkedText& out);
 
   Value evaluate(const Expression& expression);
+  Value compute(const Expression& expression);
   Value variable(const Expression& expression) const;
   Value item(const Expression& expression);
   Value slice(const Expression& expression);

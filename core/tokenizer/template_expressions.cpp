@@ -14,7 +14,7 @@ namespace {
 
 using Kind = Expression::Kind;
 
-constexpr int kDeepest = 400;   // of a tree
+constexpr int kDeepest = 400;    // of a tree
 constexpr int kMostNested = 64;  // brackets within brackets
 
 // Binary operators from loose to tight.
@@ -50,10 +50,14 @@ std::string Cursor::expect_name(std::string_view what) {
 
 std::string Cursor::found() const {
   switch (peek().kind) {
-    case Token::Kind::kEnd: return "the end of the template";
-    case Token::Kind::kText: return "text";
-    case Token::Kind::kString: return fmt::format("the text '{}'", printable(peek().text));
-    default: return fmt::format("'{}'", printable(peek().text));
+    case Token::Kind::kEnd:
+      return "the end of the template";
+    case Token::Kind::kText:
+      return "text";
+    case Token::Kind::kString:
+      return fmt::format("the text '{}'", printable(peek().text));
+    default:
+      return fmt::format("'{}'", printable(peek().text));
   }
 }
 
@@ -144,10 +148,14 @@ ExpressionPtr ExpressionParser::comparison() {
   std::vector<std::string> names;
   for (;;) {
     const auto matches = [&](std::string_view name) { return cursor_.is_operator(name); };
-    if (std::any_of(std::begin(kOperators), std::end(kOperators), matches)) names.push_back(cursor_.take().text);
-    else if (cursor_.take_name("in")) names.push_back("in");
-    else if (cursor_.is_name("not") && cursor_.is_name("in", 1)) cursor_.take(), cursor_.take(), names.push_back("not in");
-    else break;
+    if (std::any_of(std::begin(kOperators), std::end(kOperators), matches))
+      names.push_back(cursor_.take().text);
+    else if (cursor_.take_name("in"))
+      names.push_back("in");
+    else if (cursor_.is_name("not") && cursor_.is_name("in", 1))
+      cursor_.take(), cursor_.take(), names.push_back("not in");
+    else
+      break;
     operands.push_back(binary(0));
   }
   if (names.empty()) return std::move(operands[0]);
@@ -187,10 +195,14 @@ ExpressionPtr ExpressionParser::primary() {
   switch (token.kind) {
     case Token::Kind::kName:
       cursor_.take();
-      if (token.text == "true" || token.text == "True") made->value = true;
-      else if (token.text == "false" || token.text == "False") made->value = false;
-      else if (token.text == "none" || token.text == "None") made->value = None{};
-      else made->kind = Kind::kVariable, made->name = token.text;
+      if (token.text == "true" || token.text == "True")
+        made->value = true;
+      else if (token.text == "false" || token.text == "False")
+        made->value = false;
+      else if (token.text == "none" || token.text == "None")
+        made->value = None{};
+      else
+        made->kind = Kind::kVariable, made->name = token.text;
       return made;
     case Token::Kind::kString: {
       std::string text;
@@ -213,7 +225,8 @@ ExpressionPtr ExpressionParser::primary() {
       made->value = value;
       return made;
     }
-    default: break;
+    default:
+      break;
   }
   if (cursor_.take_operator("(")) {
     if (cursor_.take_operator(")")) return made->kind = Kind::kList, std::move(made);
@@ -303,9 +316,12 @@ void ExpressionParser::arguments(Expression& call) {
     ExpressionPtr value = parse_expression();
     call.depth = std::max(call.depth, value->depth + 1);
     if (call.depth > kDeepest) cursor_.fail("the expression is too deep");
-    if (named) call.named.emplace_back(name, std::move(value));
-    else if (!call.named.empty()) cursor_.fail("an argument without a name follows a named one");
-    else call.operands.push_back(std::move(value));
+    if (named)
+      call.named.emplace_back(name, std::move(value));
+    else if (!call.named.empty())
+      cursor_.fail("an argument without a name follows a named one");
+    else
+      call.operands.push_back(std::move(value));
   }
 }
 

@@ -37,9 +37,12 @@ class Lexer {
       text_before(tag);
       at_ = tag + 2;
       if (sign()) ++at_;
-      if (source_[tag + 1] == '#') comment(tag);
-      else if (source_[tag + 1] == '{') inside(tag, Kind::kPrint);
-      else if (!raw(tag)) inside(tag, Kind::kBlock);
+      if (source_[tag + 1] == '#')
+        comment(tag);
+      else if (source_[tag + 1] == '{')
+        inside(tag, Kind::kPrint);
+      else if (!raw(tag))
+        inside(tag, Kind::kBlock);
     }
     add(Kind::kEnd, "", source_.size());
     return std::move(tokens_);
@@ -84,8 +87,10 @@ class Lexer {
     const bool plus = takes_newline && looking_at(std::string("+").append(end));
     if (!minus && !plus && !looking_at(end)) return false;
     at_ += end.size() + (minus || plus);
-    if (minus) skip_space();
-    else if (takes_newline && !plus && at_ < source_.size() && source_[at_] == '\n') ++at_;
+    if (minus)
+      skip_space();
+    else if (takes_newline && !plus && at_ < source_.size() && source_[at_] == '\n')
+      ++at_;
     line_starts_ = source_[at_ - 1] == '\n';
     return true;
   }
@@ -137,10 +142,14 @@ class Lexer {
       if (open.empty() && tag_end(print ? "}}" : "%}", !print))
         return add(print ? Kind::kPrintEnd : Kind::kBlockEnd, print ? "}}" : "%}", start);
       const char c = source_[at_];
-      if (digit(c)) number();
-      else if (name_char(c)) name();
-      else if (c == '\'' || c == '"') string();
-      else operation(open);
+      if (digit(c))
+        number();
+      else if (name_char(c))
+        name();
+      else if (c == '\'' || c == '"')
+        string();
+      else
+        operation(open);
     }
   }
 
@@ -186,7 +195,8 @@ class Lexer {
       fail_at(source_, start, fmt::format("'{}' does not belong into a tag", printable(source_.substr(start, 1))));
     if (text == "(" || text == "[" || text == "{") open += text == "(" ? ')' : text == "[" ? ']' : '}';
     if (text == ")" || text == "]" || text == "}") {
-      if (open.empty() || open.back() != text[0]) fail_at(source_, start, fmt::format("'{}' closes nothing", text));
+      if (open.empty()) fail_at(source_, start, fmt::format("'{}' closes nothing", text));
+      if (open.back() != text[0]) fail_at(source_, start, fmt::format("'{}' is expected, not '{}'", open.back(), text));
       open.pop_back();
     }
     at_ += text.size();
@@ -201,8 +211,10 @@ class Lexer {
       if (at_ >= source_.size()) fail_at(source_, start, "the text is not closed");
       const char c = source_[at_++];
       if (c == quote) break;
-      if (c == '\\') escape(text);
-      else text += c;
+      if (c == '\\')
+        escape(text);
+      else
+        text += c;
     }
     add(Kind::kString, std::move(text), start);
   }
@@ -221,7 +233,8 @@ class Lexer {
     if (c >= '0' && c <= '7') {
       --at_;
       size_t count = 1;
-      while (count < 3 && at_ + count < source_.size() && source_[at_ + count] >= '0' && source_[at_ + count] <= '7') ++count;
+      while (count < 3 && at_ + count < source_.size() && source_[at_ + count] >= '0' && source_[at_ + count] <= '7')
+        ++count;
       return code(text, count, 8);
     }
     text += '\\';
@@ -233,7 +246,8 @@ class Lexer {
     const char* begin = source_.data() + at_;
     const char* end = begin + std::min(count, source_.size() - at_);
     const auto [stop, error] = std::from_chars(begin, end, value, base);
-    if (error != std::errc() || size_t(stop - begin) != count || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))
+    if (error != std::errc() || size_t(stop - begin) != count || value > 0x10FFFF ||
+        (value >= 0xD800 && value < 0xE000))
       fail_at(source_, at_, "the escape is not a character");
     append_utf8(text, value);
     at_ += count;
@@ -251,8 +265,10 @@ std::string normalize_source(std::string_view source) {
   std::string text;
   text.reserve(source.size());
   for (size_t i = 0; i < source.size(); ++i) {
-    if (source[i] != '\r') text += source[i];
-    else if (i + 1 == source.size() || source[i + 1] != '\n') text += '\n';
+    if (source[i] != '\r')
+      text += source[i];
+    else if (i + 1 == source.size() || source[i + 1] != '\n')
+      text += '\n';
   }
   if (text.ends_with('\n')) text.pop_back();
   return text;
@@ -265,7 +281,7 @@ void fail_at(std::string_view source, size_t at, const std::string& what) {
   const size_t newline = before.rfind('\n');
   const std::string_view line = newline == before.npos ? before : before.substr(newline + 1);
   throw Error(fmt::format("chat template line {}, column {}: {}", 1 + std::count(before.begin(), before.end(), '\n'),
-                          character_starts(line).size(), what));
+                          character_count(line) + 1, what));
 }
 
 }  // namespace sluice::jinja

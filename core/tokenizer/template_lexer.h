@@ -10,13 +10,13 @@ namespace sluice::jinja {
 
 struct Token {
   enum class Kind {
-    kText,       // between tags
-    kPrint,      // {{
-    kPrintEnd,   // }}
-    kBlock,      // {%
-    kBlockEnd,   // %}
+    kText,      // between tags
+    kPrint,     // {{
+    kPrintEnd,  // }}
+    kBlock,     // {%
+    kBlockEnd,  // %}
     kName,
-    kString,     // text: the value
+    kString,  // text: the value
     kInteger,
     kFloat,
     kOperator,

@@ -41,8 +41,9 @@ class MarkedText {
   std::string marks_;  // [bytes] 0 or 1
 };
 
-// Where characters begin, and the size at the end: code points are what Python counts.
-std::vector<size_t> character_starts(std::string_view text);
+// Code points are what Python counts: how many there are, and the byte where one begins (the size, if it is beyond).
+size_t character_count(std::string_view text);
+size_t character_offset(std::string_view text, size_t index);
 // What Python's str.isspace() calls white space; wider than Unicode's White_Space by U+001C to U+001F.
 bool python_space(uint32_t code_point);
 // Python's strip family; without `characters` white space goes.

@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace sluice::jinja {
 namespace {
-
-constexpr int kDeepestJson = 64;
 
 // fmt and Python both give the shortest digits that read back the same, and change to exponents at 1e-4 and 1e16.
 std::string spelled(double value) {
@@ -25,22 +24,37 @@ void json_text(const MarkedText& text, MarkedText& out) {
     const char c = text.bytes()[i];
     std::string escaped;
     switch (c) {
-      case '"': escaped = "\\\""; break;
-      case '\\': escaped = "\\\\"; break;
-      case '\n': escaped = "\\n"; break;
-      case '\r': escaped = "\\r"; break;
-      case '\t': escaped = "\\t"; break;
-      case '\b': escaped = "\\b"; break;
-      case '\f': escaped = "\\f"; break;
-      default: escaped = uint8_t(c) < 0x20 ? fmt::format("\\u{:04x}", uint8_t(c)) : std::string(1, c);
+      case '"':
+        escaped = "\\\"";
+        break;
+      case '\\':
+        escaped = "\\\\";
+        break;
+      case '\n':
+        escaped = "\\n";
+        break;
+      case '\r':
+        escaped = "\\r";
+        break;
+      case '\t':
+        escaped = "\\t";
+        break;
+      case '\b':
+        escaped = "\\b";
+        break;
+      case '\f':
+        escaped = "\\f";
+        break;
+      default:
+        escaped = uint8_t(c) < 0x20 ? fmt::format("\\u{:04x}", uint8_t(c)) : std::string(1, c);
     }
     out.append(escaped, text.marked(i));
   }
   out.append("\"", false);
 }
 
-bool json_value(const Value& value, int indent, int depth, MarkedText& out) {
-  if (depth > kDeepestJson) return false;
+bool json_value(const Value& value, int indent, int depth, size_t limit, MarkedText& out) {
+  if (out.size() > limit) return false;
   const auto line = [&](int level) {
     if (indent >= 0) out.append("\n" + std::string(size_t(indent) * size_t(level), ' '), false);
   };
@@ -60,7 +74,7 @@ bool json_value(const Value& value, int indent, int depth, MarkedText& out) {
     out.append("[", false);
     for (const Value& item : *list) {
       separator(&item == list->data());
-      if (!json_value(item, indent, depth + 1, out)) return false;
+      if (!json_value(item, indent, depth + 1, limit, out)) return false;
     }
     line(depth);
     return out.append("]", false), true;
@@ -73,13 +87,29 @@ bool json_value(const Value& value, int indent, int depth, MarkedText& out) {
     separator(&key == &dict->entries.front().first);
     json_text(MarkedText(key), out);
     out.append(": ", false);
-    if (!json_value(item, indent, depth + 1, out)) return false;
+    if (!json_value(item, indent, depth + 1, limit, out)) return false;
   }
   line(depth);
   return out.append("}", false), true;
 }
 
+int depth_within(const Value& item) {
+  const Dict* dict = item.dict();
+  return dict && dict->is_namespace ? kDeepestValue + 1 : item.depth + 1;
+}
+
 }  // namespace
+
+Value::Value(List list) {
+  for (const Value& item : list) depth = std::max(depth, depth_within(item));
+  held = std::make_shared<const List>(std::move(list));
+}
+
+Value::Value(Dict dict) {
+  if (!dict.is_namespace)
+    for (const auto& [key, item] : dict.entries) depth = std::max(depth, depth_within(item));
+  held = std::make_shared<Dict>(std::move(dict));
+}
 
 const Value* Dict::find(std::string_view key) const {
   for (const auto& [name, value] : entries)
@@ -106,7 +136,8 @@ std::optional<double> Value::number() const {
 }
 
 std::string kind_of(const Value& value) {
-  if (const Undefined* missing = std::get_if<Undefined>(&value.held)) return fmt::format("'{}', which is undefined", missing->name);
+  if (const Undefined* missing = std::get_if<Undefined>(&value.held))
+    return fmt::format("'{}', which is undefined", missing->name);
   if (value.is<None>()) return "none";
   if (value.is<bool>()) return "a truth value";
   if (value.number()) return "a number";
@@ -125,7 +156,9 @@ bool truthy(const Value& value) {
   return true;
 }
 
-bool equal(const Value& a, const Value& b) {
+bool equal(const Value& a, const Value& b, size_t& budget) {
+  if (budget == 0) return false;
+  --budget;
   if (a.integer() && b.integer()) return *a.integer() == *b.integer();
   if (a.number() && b.number()) return *a.number() == *b.number();
   if (a.held.index() != b.held.index()) return false;
@@ -133,19 +166,21 @@ bool equal(const Value& a, const Value& b) {
   if (a.list()) {
     if (a.list()->size() != b.list()->size()) return false;
     for (size_t i = 0; i < a.list()->size(); ++i)
-      if (!equal((*a.list())[i], (*b.list())[i])) return false;
+      if (!equal((*a.list())[i], (*b.list())[i], budget)) return false;
     return true;
   }
   if (a.dict()) {
     if (a.dict() == b.dict()) return true;
-    if (a.dict()->is_namespace || a.dict()->entries.size() != b.dict()->entries.size()) return false;
+    if (a.dict()->is_namespace || b.dict()->is_namespace) return false;
+    if (a.dict()->entries.size() != b.dict()->entries.size()) return false;
     for (const auto& [key, value] : a.dict()->entries) {
       const Value* other = b.dict()->find(key);
-      if (!other || !equal(value, *other)) return false;
+      if (!other || !equal(value, *other, budget)) return false;
     }
     return true;
   }
-  if (const Function* function = std::get_if<Function>(&a.held)) return function->name == std::get<Function>(b.held).name;
+  if (const Function* function = std::get_if<Function>(&a.held))
+    return function->name == std::get<Function>(b.held).name;
   return true;
 }
 
@@ -167,9 +202,9 @@ std::optional<MarkedText> printed(const Value& value) {
   return std::nullopt;
 }
 
-std::optional<MarkedText> to_json(const Value& value, int indent) {
+std::optional<MarkedText> to_json(const Value& value, int indent, size_t limit) {
   MarkedText out;
-  if (!json_value(value, indent, 0, out)) return std::nullopt;
+  if (!json_value(value, indent, 0, limit, out)) return std::nullopt;
   return out;
 }
 

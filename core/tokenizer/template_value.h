@@ -32,16 +32,21 @@ struct Function {
   std::string name;
 };
 
+constexpr int kDeepestValue = 32;
+
 struct Value {
   std::variant<Undefined, None, bool, int64_t, double, MarkedText, std::shared_ptr<const List>, std::shared_ptr<Dict>,
                Function>
       held;
+  // Lists and dicts within one another. A namespace within one of them counts as too deep, since it could close a
+  // circle.
+  int depth = 0;
 
   Value() = default;
   template <class T>
   Value(T value) : held(std::move(value)) {}
-  Value(List list) : held(std::make_shared<const List>(std::move(list))) {}
-  Value(Dict dict) : held(std::make_shared<Dict>(std::move(dict))) {}
+  Value(List list);
+  Value(Dict dict);
 
   template <class T>
   bool is() const {
@@ -64,13 +69,14 @@ struct Value {
 // What kind of value this is, for messages: "a text", "a list" ...
 std::string kind_of(const Value& value);
 bool truthy(const Value& value);
-bool equal(const Value& a, const Value& b);
+// Every comparison made takes one from `budget`; without any left the answer is false.
+bool equal(const Value& a, const Value& b, size_t& budget);
 // a < b; nothing if the two have no order.
 std::optional<bool> less(const Value& a, const Value& b);
 // As `{{ value }}` prints it; nothing for what has no agreed spelling here (lists, dicts, functions).
 std::optional<MarkedText> printed(const Value& value);
 // As json.dumps(value, ensure_ascii=False, indent=indent) spells it (indent < 0: on one line); nothing for what JSON
-// does not have.
-std::optional<MarkedText> to_json(const Value& value, int indent);
+// does not have, or beyond `limit` bytes.
+std::optional<MarkedText> to_json(const Value& value, int indent, size_t limit);
 
 }  // namespace sluice::jinja

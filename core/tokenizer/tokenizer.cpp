@@ -25,7 +25,9 @@ std::variant<ByteBpe, SpaceBpe> make_bpe(const Vocabulary& vocabulary) {
 
 bool written_only_if_asked(TokenKind kind) { return kind == TokenKind::kControl || kind == TokenKind::kUnknown; }
 
-bool contains(const std::vector<int32_t>& ids, int32_t id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+bool contains(const std::vector<int32_t>& ids, int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
 
 }  // namespace
 
@@ -43,8 +45,10 @@ struct Tokenizer::Impl {
       const TokenKind kind = vocabulary.kinds[id];
       const std::string& token = vocabulary.tokens[id];
       const bool plain = kind == TokenKind::kNormal || kind == TokenKind::kUnused || kind == TokenKind::kByte;
-      if (byte_level) pieces.push_back(plain ? ByteBpe::bytes_of(token) : token);
-      else pieces.push_back(SpaceBpe::bytes_of(vocabulary, id));
+      if (byte_level)
+        pieces.push_back(plain ? ByteBpe::bytes_of(token) : token);
+      else
+        pieces.push_back(SpaceBpe::bytes_of(vocabulary, id));
       // SentencePiece's own user-defined symbols are found within the escaped text, by the BPE itself.
       if (written_only_if_asked(kind) || (kind == TokenKind::kUserDefined && !sentencepiece))
         special.add(token, int32_t(id));
@@ -53,8 +57,10 @@ struct Tokenizer::Impl {
 
   void encode_text(std::string_view text, bool at_start, std::vector<int32_t>& ids) const {
     if (text.empty()) return;
-    if (const auto* bytes = std::get_if<ByteBpe>(&bpe)) bytes->encode(text, ids);
-    else std::get<SpaceBpe>(bpe).encode(text, at_start, ids);
+    if (const auto* bytes = std::get_if<ByteBpe>(&bpe))
+      bytes->encode(text, ids);
+    else
+      std::get<SpaceBpe>(bpe).encode(text, at_start, ids);
   }
 
   // The next special token at or after `at` that shares no byte with `data`.

@@ -49,8 +49,10 @@ struct SideFile {
     if (!value->is_string()) fail(key, "must be a text or an object with \"content\"");
     const std::string& text = value->get_ref<const std::string&>();
     const auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), text);
-    if (found != vocabulary.tokens.end()) id = int32_t(found - vocabulary.tokens.begin());
-    else if (must_exist) fail(key, fmt::format("the vocabulary has no token \"{}\"", printable(text)));
+    if (found != vocabulary.tokens.end())
+      id = int32_t(found - vocabulary.tokens.begin());
+    else if (must_exist)
+      fail(key, fmt::format("the vocabulary has no token \"{}\"", printable(text)));
   }
 
   void flag(const std::string& key, bool& value) const {
@@ -83,8 +85,8 @@ std::string chat_template(const SideFile& file) {
   std::string names;
   if (value->is_array()) {
     for (const json& entry : *value) {
-      if (!entry.is_object() || !entry.contains("name") || !entry.contains("template") ||
-          !entry["name"].is_string() || !entry["template"].is_string())
+      if (!entry.is_object() || !entry.contains("name") || !entry.contains("template") || !entry["name"].is_string() ||
+          !entry["template"].is_string())
         file.fail("chat_template", "each entry must have a \"name\" and a \"template\"");
       if (entry["name"] == "default") return entry["template"].get<std::string>();
       names += (names.empty() ? "" : ", ") + printable(entry["name"].get_ref<const std::string&>());

@@ -120,8 +120,9 @@ void read_cutting(const JsonNode& root, Vocabulary& vocabulary) {
     return read_metaspace(pre_tokenizers[0], vocabulary);
   }
   if (!normalizers.replace)
-    root.fail("nothing says how spaces are written: neither a \"ByteLevel\" or \"Metaspace\" pre-tokenizer nor a "
-              "\"Replace\" normalizer");
+    root.fail(
+        "nothing says how spaces are written: neither a \"ByteLevel\" or \"Metaspace\" pre-tokenizer nor a "
+        "\"Replace\" normalizer");
   vocabulary.add_space_prefix = normalizers.prepend;
 }
 

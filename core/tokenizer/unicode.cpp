@@ -46,10 +46,14 @@ Character character_at(std::string_view text, size_t at) {
   if (lead < 0x80) return {lead, 1, kAsciiClass[lead], true};
   uint32_t length, value, smallest;
   if (lead < 0xC2) return kInvalid;
-  if (lead < 0xE0) length = 2, value = lead & 0x1F, smallest = 0x80;
-  else if (lead < 0xF0) length = 3, value = lead & 0x0F, smallest = 0x800;
-  else if (lead < 0xF5) length = 4, value = lead & 0x07, smallest = 0x10000;
-  else return kInvalid;
+  if (lead < 0xE0)
+    length = 2, value = lead & 0x1F, smallest = 0x80;
+  else if (lead < 0xF0)
+    length = 3, value = lead & 0x0F, smallest = 0x800;
+  else if (lead < 0xF5)
+    length = 4, value = lead & 0x07, smallest = 0x10000;
+  else
+    return kInvalid;
   for (uint32_t i = 1; i < length; ++i) {
     if (!continues(text, at + i)) return kInvalid;
     value = value << 6 | (uint8_t(text[at + i]) & 0x3F);
@@ -66,7 +70,8 @@ void append_utf8(std::string& text, uint32_t c) {
   } else if (c < 0x10000) {
     text += {char(0xE0 | c >> 12), char(0x80 | (c >> 6 & 0x3F)), char(0x80 | (c & 0x3F))};
   } else {
-    text += {char(0xF0 | c >> 18), char(0x80 | (c >> 12 & 0x3F)), char(0x80 | (c >> 6 & 0x3F)), char(0x80 | (c & 0x3F))};
+    text +=
+        {char(0xF0 | c >> 18), char(0x80 | (c >> 12 & 0x3F)), char(0x80 | (c >> 6 & 0x3F)), char(0x80 | (c & 0x3F))};
   }
 }
 

@@ -15,8 +15,8 @@ namespace sluice {
 namespace {
 
 constexpr std::array<std::string_view, 9> kEndTokens = {
-    "</s>",          "<|eot_id|>",    "<|eom_id|>",      "<|im_end|>", "<|endoftext|>",
-    "<|end_of_text|>", "<|end|>", "<end_of_turn>", "<|endofturn|>",
+    "</s>",    "<|eot_id|>",    "<|eom_id|>",    "<|im_end|>", "<|endoftext|>", "<|end_of_text|>",
+    "<|end|>", "<end_of_turn>", "<|endofturn|>",
 };
 
 void check_id(const std::string& where, const char* what, int32_t id, size_t count) {
