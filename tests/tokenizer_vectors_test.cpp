@@ -82,7 +82,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SmallVocabulary,
 TEST(Tokenizer, TextDecodesToItself) {
   for (const char* name : {"gpt2", "llama3", "merge_bytes", "spm_bytes"}) {
     const Tokenizer tokenizer = open(name);
-    for (const json& entry : json::parse(read_file(kData / "splits.json"))["splits"]) {
+    const json splits = json::parse(read_file(kData / "splits.json"));
+    for (const json& entry : splits["splits"]) {
       const std::string text = entry["text"];
       if (tokenizer.vocabulary().model != Vocabulary::Model::kByteBpe && text.find("\u2581") != text.npos) continue;
       EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text) << name;
