@@ -82,7 +82,7 @@ TEST(CodecKernels, O02_PackingIsUndone) {
         k->unpack(bits, n, packed.data(), back.data());
         ASSERT_EQ(packed[bytes], 0xA5);
         ASSERT_EQ(back[n], 0xA5);
-        ASSERT_EQ(std::memcmp(back.data(), codes.data(), n), 0) << k->isa << ' ' << bits << " bits, " << n;
+        ASSERT_TRUE(std::equal(codes.begin(), codes.end(), back.begin())) << k->isa << ' ' << bits << " bits, " << n;
         k->unpack(bits, all.size(), packed.data(), all.data());
         for (size_t i = n; i < all.size(); i++) ASSERT_EQ(all[i], 0);
       }
