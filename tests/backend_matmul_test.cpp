@@ -133,6 +133,32 @@ TEST_P(Matmul, TakesNoByteMoreThanTheFile) {
   EXPECT_EQ(cpu.table->weight_bytes(cpu.self, odd.weight), odd.file_bytes / 33 * 48);  // whole panels of 16 rows
 }
 
+// Weights left in the file give the same bits as repacked ones, and take no memory.
+TEST_P(Matmul, WithoutRepackingTheSameBits) {
+  Cpu packed({2, "auto", "", true}), in_place({2, "auto", "", false});
+  const uint32_t rows = 83, cols = 512;
+  const std::vector<uint8_t> bytes = random_weights(GetParam(), rows, cols, 7);
+  const Weight w(packed, GetParam(), rows, cols, 7);
+  sluice_weight* left = nullptr;
+  in_place.check(
+      in_place.table->weight_create(in_place.self, GetParam(), rows, cols, bytes.data(), bytes.size(), &left));
+  EXPECT_EQ(in_place.table->weight_bytes(in_place.self, left), 0u);
+  for (uint32_t batch : {1u, 70u}) {
+    Mat x = random_mat(batch, cols, batch), out(batch, rows);
+    const sluice_mat in = x.view(), to = out.view();
+    in_place.check(in_place.table->matmul(in_place.self, in_place.fast, &in, left, &to));
+    EXPECT_EQ(out.data, multiply(packed, packed.fast, w, x).data);
+    in_place.check(in_place.table->matmul(in_place.self, in_place.exact, &in, left, &to));
+    EXPECT_EQ(out.data, multiply(packed, packed.exact, w, x).data);
+  }
+  const uint32_t token = 82;
+  Mat row(1, cols);
+  const sluice_mat to = row.view();
+  in_place.check(in_place.table->embed(in_place.self, in_place.fast, left, &token, &to));
+  EXPECT_TRUE(std::equal(row.row(0), row.row(1), w.values.row(82)));
+  in_place.table->weight_destroy(in_place.self, left);
+}
+
 TEST_P(Matmul, OneRowIsAVector) {
   Cpu cpu;
   const Weight w(cpu, GetParam(), 1, 256, 9);

@@ -1,9 +1,7 @@
-// Fused attention. Tiles of up to 16 queries of a lane are independent jobs; where there are too few of them for the
-// threads and the cache is long, the spans of a tile are jobs of their own and their parts are merged in order. Either
-// way the same kernels run in the same order per query, so a query's bits depend on its lane alone.
+// Fused attention. Tiles of up to kQueryTile queries of a lane are independent jobs; where there are too few of them
+// for the threads and the cache is long, the spans of a tile are jobs of their own and their parts are merged in order.
+// Either way the same kernels run in the same order per query, so a query's bits depend on its lane alone.
 #include "backends/cpu/attention.h"
-
-#include <new>
 
 namespace sluice::cpu {
 namespace {
@@ -22,7 +20,7 @@ struct Fused {
   size_t stride;          // floats of a score row, a multiple of 16
 };
 
-// Where a tile's work lies: floats q [16][wide], part [16][wide], scores [16][stride].
+// Where a tile's work lies: floats q [kQueryTile][wide], part [kQueryTile][wide], scores [kQueryTile][stride].
 struct TileMemory {
   float *q, *part, *scores;
 };
@@ -102,7 +100,7 @@ void whole_tile(const Fused& f, uint32_t job, float* memory) {
 
 // ---- few tiles, many spans --------------------------------------------------------------------------
 
-// `memory`: for every tile its TileMemory, then parts [spans][16][wide].
+// `memory`: for every tile its TileMemory, then parts [spans][kQueryTile][wide].
 void split_tiles(const Fused& f, uint32_t spans, float* memory) {
   const uint32_t jobs = f.lanes * f.tiles;
   const size_t part_floats = size_t(kQueryTile) * padded_dim(f.group.head_dim);
@@ -199,43 +197,6 @@ void span_signal(const Fused& f, const LaneTask& task, const sluice_span& span, 
   }
 }
 
-// ---- workspaces -------------------------------------------------------------------------------------
-
-// One of the queue's workspaces; jobs do not know their thread, so they take whichever is free.
-class Own {
- public:
-  explicit Own(const sluice_queue& queue) : queue_(queue) {
-    for (i_ = 0; queue_.own_taken[i_].exchange(1, std::memory_order_acquire) != 0; i_ = (i_ + 1) % queue_.own_count) {
-    }
-  }
-  ~Own() { queue_.own_taken[i_].store(0, std::memory_order_release); }
-  Own(const Own&) = delete;
-  float* memory() const { return static_cast<float*>(queue_.own.data) + i_ * queue_.own_stride; }
-
- private:
-  const sluice_queue& queue_;
-  uint32_t i_;
-};
-
-bool prepare_own(const Backend& backend, sluice_queue& queue, size_t floats) {
-  if (!queue.own_taken) {
-    const uint32_t count = backend.threads + 1;
-    auto* flags = static_cast<std::atomic<uint32_t>*>(
-        backend.host->alloc(backend.host, count * sizeof(std::atomic<uint32_t>), alignof(std::atomic<uint32_t>)));
-    if (!flags) return false;
-    for (uint32_t i = 0; i < count; i++) new (flags + i) std::atomic<uint32_t>(0);
-    queue.own_taken = flags;
-    queue.own_count = count;
-  }
-  const size_t stride = (floats + 15) / 16 * 16;
-  if (stride <= queue.own_stride) return true;
-  const size_t grown = std::max(stride, (queue.own_stride + queue.own_stride / 2) / 16 * 16);
-  queue.own_stride = 0;
-  if (!reserve(backend, queue.own, grown * queue.own_count * sizeof(float))) return false;
-  queue.own_stride = grown;
-  return true;
-}
-
 }  // namespace
 
 sluice_status attention(void* self, sluice_queue* queue, const sluice_group* group, const sluice_mat* q,
@@ -269,7 +230,7 @@ sluice_status attention(void* self, sluice_queue* queue, const sluice_group* gro
   }
   const uint32_t jobs = f.lanes * f.tiles;
   const size_t floats = tile_floats(group->head_dim, f.stride);
-  if (!prepare_own(backend, *queue, floats)) return no_memory();
+  if (!prepare_workspaces(backend, *queue, floats * sizeof(float))) return no_memory();
   constexpr uint32_t kLong = 3;  // spans from which four forks cost less than an idle thread
   // Room for as many spans as the group may come to have, before they are there: later steps allocate nothing.
   const bool few = backend.threads > 1 && jobs < 4 * backend.threads;
@@ -284,16 +245,16 @@ sluice_status attention(void* self, sluice_queue* queue, const sluice_group* gro
     split_tiles(f, spans, memory);
   } else {
     parallel(backend, jobs, [&](uint32_t job) {
-      const Own own(*queue);
-      whole_tile(f, job, own.memory());
+      const OwnWorkspace own(*queue);
+      whole_tile(f, job, own.floats());
     });
   }
   if (f.statistics) {
     parallel(backend, f.lanes * spans, [&](uint32_t i) {
       const LaneTask task(*group, i / spans);
       if (direct_signal(f, task) || i % spans >= task.lane->k_count) return;
-      const Own own(*queue);
-      span_signal(f, task, task.k_begin()[i % spans], own.memory());
+      const OwnWorkspace own(*queue);
+      span_signal(f, task, task.k_begin()[i % spans], own.floats());
     });
   }
   return SLUICE_OK;

@@ -41,8 +41,10 @@ constexpr sluice_param kParams[kParamCount] = {
      integer(0), integer(1)},
     {"memory", "most memory for weights, buffers and caches, such as \"16GB\" or \"512MiB\"; empty: no cap", nullptr,
      SLUICE_STRING, 0, text(""), text(nullptr), text(nullptr)},
-    {"repack", "interleave weights at load, which is fast; false: row by row as in the file", nullptr, SLUICE_BOOL, 0,
-     integer(1), integer(0), integer(1)},
+    {"repack",
+     "copy weights into the form that kernels like; false: leave them in the mapped file, which saves memory and is "
+     "slow",
+     nullptr, SLUICE_BOOL, 0, integer(1), integer(0), integer(1)},
 };
 
 // Bytes of "16GB", "512 MiB", "1000"; false if it is no size.
@@ -126,10 +128,11 @@ sluice_status queue_create(void* self, uint32_t exact, sluice_queue** queue) {
 void queue_destroy(void* self, sluice_queue* queue) {
   if (!queue) return;
   const sluice_host* host = backend_of(self).host;
-  for (const Scratch* s : {&queue->activations, &queue->rotations, &queue->statistics, &queue->shared, &queue->own}) {
+  for (const Scratch* s :
+       {&queue->activations, &queue->rotations, &queue->statistics, &queue->shared, &queue->workspaces}) {
     host->free(host, s->data);
   }
-  host->free(host, queue->own_taken);
+  host->free(host, queue->workspace_taken);
   delete queue;
 }
 

@@ -51,8 +51,6 @@ struct Scratch {
   size_t bytes = 0;
 };
 
-struct Workspace;  // attention.cpp: score rows for a thread
-
 }  // namespace sluice::cpu
 
 struct sluice_weight {
@@ -60,7 +58,8 @@ struct sluice_weight {
   uint32_t rows, cols;
   uint64_t panel_bytes;  // of 16 rows
   uint64_t bytes;        // allocated
-  uint8_t* panels;       // [ceil(rows / 16)] panels; NULL for a vector
+  uint8_t* panels;       // [ceil(rows / 16)] panels, or NULL
+  const uint8_t* file;   // repack = false: the caller's rows, made into panels whenever they are needed; or NULL
   float* vector;         // a single row as floats [cols]: norm gains, biases
 };
 
@@ -72,10 +71,10 @@ struct sluice_queue {
   uint32_t rotation_rows = 0, rotation_dim = 0;
   sluice::cpu::Scratch statistics;  // attention: Softmax of every query
   sluice::cpu::Scratch shared;      // attention: scores and partial sums of jobs that share a tile
-  sluice::cpu::Scratch own;         // attention: a workspace for every thread
-  size_t own_stride = 0;
-  uint32_t own_count = 0;
-  std::atomic<uint32_t>* own_taken = nullptr;  // [own_count]
+  sluice::cpu::Scratch workspaces;  // one for every thread: see OwnWorkspace
+  size_t workspace_bytes = 0;
+  uint32_t workspace_count = 0;
+  std::atomic<uint32_t>* workspace_taken = nullptr;  // [workspace_count]
 };
 
 namespace sluice::cpu {
@@ -96,6 +95,27 @@ void arena_free(Backend& backend, void* data);
 
 // At least `bytes`, not kept when it grows; NULL when memory is out.
 void* reserve(const Backend& backend, Scratch& scratch, size_t bytes);
+
+// Makes sure that OwnWorkspace has at least `bytes`; false when memory is out. Not while jobs run.
+bool prepare_workspaces(const Backend& backend, sluice_queue& queue, size_t bytes);
+
+// A workspace of the queue for one job. Jobs do not know their thread, so they take whichever is free.
+class OwnWorkspace {
+ public:
+  explicit OwnWorkspace(const sluice_queue& queue) : queue_(queue) {
+    while (queue_.workspace_taken[i_].exchange(1, std::memory_order_acquire) != 0) {
+      i_ = (i_ + 1) % queue_.workspace_count;
+    }
+  }
+  ~OwnWorkspace() { queue_.workspace_taken[i_].store(0, std::memory_order_release); }
+  OwnWorkspace(const OwnWorkspace&) = delete;
+  uint8_t* bytes() const { return static_cast<uint8_t*>(queue_.workspaces.data) + i_ * queue_.workspace_bytes; }
+  float* floats() const { return reinterpret_cast<float*>(bytes()); }
+
+ private:
+  const sluice_queue& queue_;
+  uint32_t i_ = 0;
+};
 
 template <class F>
 void parallel(const Backend& backend, uint32_t n, F&& job) {
@@ -130,6 +150,8 @@ sluice_status weight_create(void* self, uint32_t gguf_type, uint32_t rows, uint3
                             uint64_t bytes, sluice_weight** weight);
 void weight_destroy(void* self, sluice_weight* weight);
 uint64_t weight_bytes(void* self, const sluice_weight* weight);
+// The panel in memory, or made in `workspace` (panel_bytes) from the caller's rows.
+const uint8_t* weight_panel(const sluice_weight& weight, uint32_t panel, uint8_t* workspace);
 // Row `row` as floats, the same bits that the file's row has.
 void weight_row(const sluice_weight& weight, uint32_t row, float* out);
 

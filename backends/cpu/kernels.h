@@ -66,7 +66,7 @@ struct RowKernels {
 
 // ---- attention ------------------------------------------------------------------------------------
 
-inline constexpr uint32_t kQueryTile = 16;
+inline constexpr uint32_t kQueryTile = 24;  // a row of K or V is converted once for so many
 inline constexpr uint32_t kMaxHeadDim = 512;
 inline constexpr uint32_t kSumChunk = 256;  // slots whose weights are summed before the sums are merged
 

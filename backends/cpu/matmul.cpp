@@ -19,9 +19,9 @@ void vector_matmul(const sluice_mat& x, const sluice_weight& w, const sluice_mat
   }
 }
 
-// Calls work(panel, first batch row, rows) for all panels and for the batch rows in blocks of kBatch.
+// Calls work(panel, where it lies, first batch row, rows) for all panels and for the batch rows in blocks of kBatch.
 template <class F>
-void for_panels(const Backend& backend, const sluice_weight& w, uint32_t rows, F&& work) {
+void for_panels(const Backend& backend, const sluice_queue& queue, const sluice_weight& w, uint32_t rows, F&& work) {
   const uint32_t panels = (w.rows + kPanelRows - 1) / kPanelRows, blocks = (rows + kBatch - 1) / kBatch;
   // Jobs of a few microseconds, or less where there would not be enough of them: by rough costs of memory and of
   // arithmetic. A multiple of the threads, so that equal jobs end together.
@@ -36,7 +36,14 @@ void for_panels(const Backend& backend, const sluice_weight& w, uint32_t rows, F
     const uint32_t piece = job / blocks, first = job % blocks * kBatch;  // batch blocks inside: a panel stays in cache
     const uint32_t n = std::min(kBatch, rows - first);
     const uint32_t end = uint32_t(uint64_t(panels) * (piece + 1) / pieces);
-    for (uint32_t p = uint32_t(uint64_t(panels) * piece / pieces); p < end; p++) work(p, first, n);
+    const auto run = [&](uint8_t* workspace) {
+      for (uint32_t p = uint32_t(uint64_t(panels) * piece / pieces); p < end; p++) {
+        work(p, weight_panel(w, p, workspace), first, n);
+      }
+    };
+    if (w.panels) return run(nullptr);
+    const OwnWorkspace own(queue);
+    run(own.bytes());
   });
 }
 
@@ -54,13 +61,17 @@ sluice_status matmul(void* self, sluice_queue* queue, const sluice_mat* x, const
     vector_matmul(*x, *w, *out);
     return SLUICE_OK;
   }
+  if (!w->panels && !prepare_workspaces(backend, *queue, w->panel_bytes)) {
+    return fail(backend, SLUICE_NO_MEMORY, "matmul: no memory for panels of %llu bytes",
+                (unsigned long long)w->panel_bytes);
+  }
   const auto valid = [&](uint32_t panel) { return std::min(kPanelRows, w->rows - panel * kPanelRows); };
   const MatmulKernels& kernels = *backend.kernels->matmul;
   const auto fast = kernels.fast[w->layout];
   if (queue->exact || !fast) {
     const auto exact = kernels.exact[w->layout];
-    for_panels(backend, *w, x->rows, [&](uint32_t panel, uint32_t first, uint32_t n) {
-      exact({w->panels + panel * w->panel_bytes, w->cols, x->data + size_t(first) * x->cols, x->cols, n,
+    for_panels(backend, *queue, *w, x->rows, [&](uint32_t panel, const uint8_t* at, uint32_t first, uint32_t n) {
+      exact({at, w->cols, x->data + size_t(first) * x->cols, x->cols, n,
              out->data + size_t(first) * out->cols + panel * kPanelRows, out->cols, valid(panel)});
     });
     return SLUICE_OK;
@@ -80,9 +91,9 @@ sluice_status matmul(void* self, sluice_queue* queue, const sluice_mat* x, const
         backend.kernels->rows->quantize(in + size_t(t) * x->cols, x->cols, quantized + t, rows);
       }
     });
-    for_panels(backend, *w, rows, [&](uint32_t panel, uint32_t first, uint32_t n) {
-      fast({w->panels + panel * w->panel_bytes, w->cols, quantized + first, rows, n,
-            to + size_t(first) * out->cols + panel * kPanelRows, out->cols, valid(panel)});
+    for_panels(backend, *queue, *w, rows, [&](uint32_t panel, const uint8_t* at, uint32_t first, uint32_t n) {
+      fast({at, w->cols, quantized + first, rows, n, to + size_t(first) * out->cols + panel * kPanelRows, out->cols,
+            valid(panel)});
     });
   }
   return SLUICE_OK;

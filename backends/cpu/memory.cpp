@@ -109,6 +109,24 @@ void* reserve(const Backend& backend, Scratch& scratch, size_t bytes) {
   return scratch.data;
 }
 
+bool prepare_workspaces(const Backend& backend, sluice_queue& queue, size_t bytes) {
+  if (!queue.workspace_taken) {
+    using Flag = std::atomic<uint32_t>;
+    const uint32_t count = backend.threads + 1;
+    auto* flags = static_cast<Flag*>(backend.host->alloc(backend.host, count * sizeof(Flag), alignof(Flag)));
+    if (!flags) return false;
+    for (uint32_t i = 0; i < count; i++) new (flags + i) Flag(0);
+    queue.workspace_taken = flags;
+    queue.workspace_count = count;
+  }
+  if (bytes <= queue.workspace_bytes) return true;
+  const size_t grown = round_up(std::max(bytes, queue.workspace_bytes + queue.workspace_bytes / 2), kLine);
+  queue.workspace_bytes = 0;
+  if (!reserve(backend, queue.workspaces, grown * queue.workspace_count)) return false;
+  queue.workspace_bytes = grown;
+  return true;
+}
+
 sluice_status buffer_create(void* self, uint32_t use, uint64_t bytes, void** address) {
   Backend& backend = backend_of(self);
   if (use > SLUICE_USE_STAGING) return fail(backend, SLUICE_INVALID, "there is no use %u of a buffer", use);

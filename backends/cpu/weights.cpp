@@ -226,6 +226,13 @@ constexpr RowCodec kRowCodecs[kLayoutCount] = {
 
 uint64_t row_bytes(const Layout& layout, uint32_t cols) { return uint64_t(cols) / layout.columns * layout.bytes; }
 
+// `to` is zeroed.
+void pack_panel(const sluice_weight& w, const uint8_t* rows, uint32_t panel, uint8_t* to) {
+  const uint64_t stride = row_bytes(kLayouts[w.layout], w.cols);
+  const uint32_t first = panel * kPanelRows, count = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
+  for (uint32_t r = 0; r < count; r++) kRowCodecs[w.layout].pack(rows + (first + r) * stride, w.cols, r, to);
+}
+
 }  // namespace
 
 int32_t weight_type(void*, uint32_t gguf_type) { return layout_index(gguf_type) < kLayoutCount; }
@@ -256,44 +263,56 @@ sluice_status weight_create(void* self, uint32_t gguf_type, uint32_t rows, uint3
   }
   const uint32_t panels = (rows + kPanelRows - 1) / kPanelRows;
   const uint64_t panel_bytes = source_row * kPanelRows;
-  const uint64_t allocated = rows == 1 ? uint64_t(cols) * sizeof(float) : panels * panel_bytes;
+  const bool in_place = rows > 1 && !backend.repack;
+  const uint64_t allocated = rows == 1 ? uint64_t(cols) * sizeof(float) : in_place ? 0 : panels * panel_bytes;
   if (const sluice_status status = take(backend, allocated, "weights")) return status;
-  void* memory = arena_allocate(backend, allocated);
-  sluice_weight* w = memory ? new (std::nothrow) sluice_weight{} : nullptr;
+  void* memory = in_place ? nullptr : arena_allocate(backend, allocated);
+  sluice_weight* w = memory || in_place ? new (std::nothrow) sluice_weight{} : nullptr;
   if (!w) {
     if (memory) arena_free(backend, memory);
     give_back(backend, allocated);
     return fail(backend, SLUICE_NO_MEMORY, "weights: the system refused %llu bytes", (unsigned long long)allocated);
   }
-  *w = {index, rows, cols, panel_bytes, allocated, nullptr, nullptr};
+  *w = {index, rows, cols, panel_bytes, allocated, nullptr, nullptr, nullptr};
   *weight = w;
   const uint8_t* src = static_cast<const uint8_t*>(data);
+  if (in_place) {
+    w->file = src;
+    return SLUICE_OK;
+  }
   if (rows == 1) {
     w->vector = static_cast<float*>(memory);
     sluice_gguf_dequantize(gguf_type, src, cols, w->vector);
     return SLUICE_OK;
   }
   w->panels = static_cast<uint8_t*>(memory);
-  parallel(backend, panels, [&](uint32_t p) {
-    const uint32_t first = p * kPanelRows, count = rows - first < kPanelRows ? rows - first : kPanelRows;
-    for (uint32_t r = 0; r < count; r++) {
-      kRowCodecs[index].pack(src + (first + r) * source_row, cols, r, w->panels + p * panel_bytes);
-    }
-  });
+  parallel(backend, panels, [&](uint32_t p) { pack_panel(*w, src, p, w->panels + p * panel_bytes); });
   return SLUICE_OK;
 }
 
 void weight_destroy(void* self, sluice_weight* weight) {
   if (!weight) return;
   Backend& backend = backend_of(self);
-  arena_free(backend, weight->vector ? static_cast<void*>(weight->vector) : weight->panels);
+  if (!weight->file) arena_free(backend, weight->vector ? static_cast<void*>(weight->vector) : weight->panels);
   give_back(backend, weight->bytes);
   delete weight;
 }
 
 uint64_t weight_bytes(void*, const sluice_weight* weight) { return weight->bytes; }
 
+const uint8_t* weight_panel(const sluice_weight& weight, uint32_t panel, uint8_t* workspace) {
+  if (weight.panels) return weight.panels + panel * weight.panel_bytes;
+  std::memset(workspace, 0, weight.panel_bytes);
+  pack_panel(weight, weight.file, panel, workspace);
+  return workspace;
+}
+
 void weight_row(const sluice_weight& weight, uint32_t row, float* out) {
+  if (weight.file) {
+    const Layout& layout = kLayouts[weight.layout];
+    sluice_gguf_dequantize(layout.type, weight.file + row * row_bytes(layout, weight.cols), weight.cols, out);
+    return;
+  }
   if (weight.vector) {
     std::memcpy(out, weight.vector, weight.cols * sizeof(float));
     return;

@@ -88,7 +88,7 @@ void ByteBpe::encode(std::string_view text, std::vector<int32_t>& ids) const {
 void ByteBpe::encode_word(std::string_view word, Merger::Scratch& scratch, std::vector<uint32_t>& symbols,
                           std::vector<uint32_t>& out) const {
   if (!whole_.empty()) {
-    const auto found = whole_.find(std::string(word));
+    const auto found = whole_.find(word);
     if (found != whole_.end()) return out.push_back(found->second);
   }
   symbols.clear();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,13 +24,17 @@ class ByteBpe {
   static std::string bytes_of(std::string_view token);
 
  private:
+  struct ViewHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
   void encode_word(std::string_view word, Merger::Scratch& scratch, std::vector<uint32_t>& symbols,
                    std::vector<uint32_t>& out) const;
 
   PreTokenizer pre_;
   bool normalize_nfc_ = false;
-  std::array<int32_t, 256> byte_ids_;                // [byte] -1 where there is no token
-  std::unordered_map<std::string, uint32_t> whole_;  // bytes of words taken whole; empty unless ignore_merges
+  std::array<int32_t, 256> byte_ids_;                                           // [byte] -1 where there is no token
+  std::unordered_map<std::string, uint32_t, ViewHash, std::equal_to<>> whole_;  // words taken whole, by their bytes
   Merger merger_;
 };
 

@@ -37,6 +37,8 @@ class Evaluator {
 
  private:
   enum class Flow { kNext, kBreak, kContinue };
+  static constexpr size_t kMostWork = size_t(1) << 30;  // about a second, see charge()
+  static constexpr size_t kItemWork = 1000;
 
   Flow execute(const Block& block, MarkedText& out);
   Flow execute(const Statement& statement, MarkedText& out);

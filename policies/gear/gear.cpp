@@ -42,6 +42,7 @@ struct alignas(64) AttentionWork {
   float b[kMostRank][kMostChannels], a[SLUICE_CHUNK];
   float mixed[SLUICE_TILE][kMostRank];
   float delta[kRowBatch];
+  uint8_t row[kRowBatch + 8];  // of a chunk
 };
 
 sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
@@ -132,8 +133,7 @@ EncodeArrays arrays(void* scratch, uint32_t rows, uint32_t head_dim, uint32_t ra
 
 size_t scratch(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
   const uint32_t rank = std::max(shape_of(self, side).rank, codec(self).rank_prompt);
-  return queries > 0 ? sizeof(AttentionWork)
-                     : arrays(nullptr, rows, shape_of(self, side).rows.head_dim, rank).bytes;
+  return queries > 0 ? sizeof(AttentionWork) : arrays(nullptr, rows, shape_of(self, side).rows.head_dim, rank).bytes;
 }
 
 // ---- encode ------------------------------------------------------------------------------------------
@@ -254,26 +254,34 @@ void load_channels(const GearShape& shape, const GearLayout& layout, const uint8
   for (uint32_t j = 0; j < layout.rank; j++) shape.rows.kernels->from_half(d, b + size_t(j) * d, work.b[j]);
 }
 
-// Walks the outliers of a chunk: each(row of the chunk, count, columns, deltas as floats).
-template <class Each>
-void for_outliers(const GearShape& shape, const GearLayout& layout, const uint8_t* block, const Chunk& chunk,
-                  size_t* at, AttentionWork& work, Each each) {
-  const auto* delta = reinterpret_cast<const uint16_t*>(block + layout.delta);
-  const uint8_t* columns = block + layout.columns;
-  for (uint32_t r = 0; r < chunk.count;) {
-    uint32_t end = r, total = 0;
-    for (; end < chunk.count; end++) {
-      const uint32_t count = gear_outliers_of_row(shape, layout, block, chunk.first + end);
-      if (total + count > kRowBatch) break;
-      total += count;
-    }
-    shape.rows.kernels->from_half(total, delta + *at, work.delta);
-    for (const float* values = work.delta; r < end; r++) {
-      const uint32_t count = gear_outliers_of_row(shape, layout, block, chunk.first + r);
-      each(r, count, columns + *at, values);
-      values += count, *at += count;
-    }
+// Outliers of some rows of a chunk, ready for use; whole rows.
+struct OutlierBatch {
+  uint32_t count, next_row;  // rows of the chunk below next_row are done
+  const uint8_t* columns;
+};
+
+// Fills work.delta and work.row (the row within the chunk) with the outliers from row `first` of the chunk on, as many
+// whole rows as fit; `at` runs over the block's outliers.
+OutlierBatch load_outliers(const GearShape& shape, const GearLayout& layout, const uint8_t* block, const Chunk& chunk,
+                           uint32_t first, size_t* at, AttentionWork& work) {
+  OutlierBatch batch{0, first, block + layout.columns + *at};
+  for (; batch.next_row < chunk.count; batch.next_row++) {
+    const uint32_t count = gear_outliers_of_row(shape, layout, block, chunk.first + batch.next_row);
+    if (batch.count + count > kRowBatch) break;
+    // Most rows have few: eight at a time, past their end, costs less than counting.
+    for (uint32_t k = 0; k < count; k += 8) std::memset(work.row + batch.count + k, int(batch.next_row), 8);
+    batch.count += count;
   }
+  const auto* delta = reinterpret_cast<const uint16_t*>(block + layout.delta);
+  shape.rows.kernels->from_half(batch.count, delta + *at, work.delta);
+  *at += batch.count;
+  return batch;
+}
+
+// to[to_index[k]] += from[from_index[k]] * value[k]
+void add_products(uint32_t count, const float* value, const float* from, const uint8_t* from_index, float* to,
+                  const uint8_t* to_index) {
+  for (uint32_t k = 0; k < count; k++) to[to_index[k]] += from[from_index[k]] * value[k];
 }
 
 sluice_status dot(const void* self, const sluice_tile* tile, const float* q, float* scores) {
@@ -299,16 +307,12 @@ sluice_status dot(const void* self, const sluice_tile* tile, const float* q, flo
         for (uint32_t i = 0; i < tile->queries; i++)
           kernels.axpy(chunk.count, work.mixed[i][j], work.a, work.affine.sums[i]);
       }
-      if (layout.outliers > 0)
-        for_outliers(shape, layout, block, chunk, &outlier, work,
-                     [&](uint32_t r, uint32_t count, const uint8_t* columns, const float* delta) {
-                       for (uint32_t i = 0; i < tile->queries; i++) {
-                         const float* query = q + size_t(i) * d;
-                         float sum = 0;
-                         for (uint32_t k = 0; k < count; k++) sum += query[columns[k]] * delta[k];
-                         work.affine.sums[i][r] += sum;
-                       }
-                     });
+      for (uint32_t row = 0; layout.outliers > 0 && row < chunk.count;) {
+        const OutlierBatch batch = load_outliers(shape, layout, block, chunk, row, &outlier, work);
+        for (uint32_t i = 0; i < tile->queries; i++)
+          add_products(batch.count, work.delta, q + size_t(i) * d, batch.columns, work.affine.sums[i], work.row);
+        row = batch.next_row;
+      }
       store_scores(*tile, span, chunk, work.affine, scores);
     }
   }
@@ -337,15 +341,12 @@ sluice_status accumulate(const void* self, const sluice_tile* tile, const float*
         for (uint32_t i = 0; i < tile->queries; i++)
           work.mixed[i][j] += kernels.inner(chunk.count, work.affine.weights[i], work.a);
       }
-      if (layout.outliers > 0)
-        for_outliers(shape, layout, block, chunk, &outlier, work,
-                     [&](uint32_t r, uint32_t count, const uint8_t* columns, const float* delta) {
-                       for (uint32_t i = 0; i < tile->queries; i++) {
-                         float* to = out + size_t(i) * d;
-                         const float weight = work.affine.weights[i][r];
-                         for (uint32_t k = 0; k < count; k++) to[columns[k]] += weight * delta[k];
-                       }
-                     });
+      for (uint32_t row = 0; layout.outliers > 0 && row < chunk.count;) {
+        const OutlierBatch batch = load_outliers(shape, layout, block, chunk, row, &outlier, work);
+        for (uint32_t i = 0; i < tile->queries; i++)
+          add_products(batch.count, work.delta, work.affine.weights[i], work.row, out + size_t(i) * d, batch.columns);
+        row = batch.next_row;
+      }
     }
     for (uint32_t i = 0; i < tile->queries; i++)
       for (uint32_t j = 0; j < layout.rank; j++) kernels.axpy(d, work.mixed[i][j], work.b[j], out + size_t(i) * d);

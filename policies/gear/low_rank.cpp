@@ -129,9 +129,8 @@ LowRank approximate(const sluice_kernels& kernels, uint32_t rows, uint32_t cols,
   uint32_t order[kMostDirections];
   for (uint32_t i = 0; i < width; i++) order[i] = i;
   // No stable_sort: it allocates, and encode() may not.
-  std::sort(order, order + width, [&](uint32_t i, uint32_t j) {
-    return gram[i][i] != gram[j][j] ? gram[i][i] > gram[j][j] : i < j;
-  });
+  std::sort(order, order + width,
+            [&](uint32_t i, uint32_t j) { return gram[i][i] != gram[j][j] ? gram[i][i] > gram[j][j] : i < j; });
 
   for (uint32_t j = 0; j < result.rank; j++) {
     result.part += std::max(gram[order[j]][order[j]], 0.0);

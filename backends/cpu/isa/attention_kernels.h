@@ -42,28 +42,100 @@ inline bool seen(const sluice_span& span, uint32_t first, uint32_t count, const 
   return false;
 }
 
+// Where a group's rows are read from: already in float, or as they are stored, which saves a pass when few queries
+// want them.
+struct WideRows {
+  const float* rows;
+  uint32_t wide;
+  F8 at(uint32_t r, uint32_t c) const { return load(rows + r * wide + c); }
+};
+struct HalfRows {
+  const uint16_t* rows;
+  uint32_t head_dim;
+  F8 at(uint32_t r, uint32_t c) const { return load_half(rows + r * head_dim + c); }
+};
+
+constexpr uint32_t kAtOnce = 3;      // queries: with 4 rows, or 4 vectors of columns, 12 sums and what they are made of
+constexpr uint32_t kFewQueries = 6;  // for so few, rows are converted as often as they are read
+
+// out[i] = the 8 scores of query i. Of a score, every lane sums its columns in order, then the lanes are added.
+template <uint32_t n, class Rows>
+inline void dots(const float* q, uint32_t wide, const Rows& rows, F8* out) {
+  constexpr uint32_t at_once = n == 1 ? 8 : 4;  // rows: enough sums that do not wait for each other
+  F8 sums[n][kGroup];
+#pragma GCC unroll 2
+  for (uint32_t first = 0; first < kGroup; first += at_once) {
+    F8 s[n][at_once];
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < n; i++) {
+#pragma GCC unroll 8
+      for (uint32_t r = 0; r < at_once; r++) s[i][r] = splat(0);
+    }
+    for (uint32_t c = 0; c < wide; c += 8) {
+      F8 x[n];
+#pragma GCC unroll 4
+      for (uint32_t i = 0; i < n; i++) x[i] = load(q + size_t(i) * wide + c);
+#pragma GCC unroll 8
+      for (uint32_t r = 0; r < at_once; r++) {
+        const F8 k = rows.at(first + r, c);
+#pragma GCC unroll 4
+        for (uint32_t i = 0; i < n; i++) s[i][r] = fma(x[i], k, s[i][r]);
+      }
+    }
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < n; i++) {
+#pragma GCC unroll 8
+      for (uint32_t r = 0; r < at_once; r++) sums[i][first + r] = s[i][r];
+    }
+  }
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < n; i++) out[i] = sums_of(sums[i]);
+}
+
+// f(query, the 8 scores) for all queries.
+template <class F>
+inline void all_dots(const float* q, uint32_t queries, const WideRows& rows, F f) {
+  for (uint32_t i = 0; i < queries; i++) {
+    F8 out;
+    dots<1>(q + size_t(i) * rows.wide, rows.wide, rows, &out);
+    f(i, out);
+  }
+}
+template <uint32_t n, class F>
+inline void some_dots(const float* q, uint32_t first, const HalfRows& rows, F f) {
+  F8 out[n];
+  dots<n>(q + size_t(first) * rows.head_dim, rows.head_dim, rows, out);
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < n; i++) f(first + i, out[i]);
+}
+template <class F>
+inline void all_dots(const float* q, uint32_t queries, const HalfRows& rows, F f) {
+  uint32_t i = 0;
+  for (; i + 3 <= queries; i += 3) some_dots<3>(q, i, rows, f);
+  if (queries - i == 2) some_dots<2>(q, i, rows, f);
+  if (queries - i == 1) some_dots<1>(q, i, rows, f);
+}
+
+// Calls use(rows) with a group's rows in the form that suits.
+template <class F>
+inline void with_rows(const uint16_t* src, uint32_t count, uint32_t head_dim, uint32_t queries, F use) {
+  if (queries <= kFewQueries && count == kGroup && head_dim % 8 == 0) return use(HalfRows{src, head_dim});
+  alignas(32) float rows[kGroup * kMaxHeadDim];
+  widen(src, count, head_dim, rows);
+  use(WideRows{rows, padded(head_dim)});
+}
+
 // f(first row, count, query, the 8 scores) for all groups of rows that are seen.
 template <class F>
 inline void dot_groups(const float* q, uint32_t queries, uint32_t head_dim, const sluice_span& span,
                        const LaneSlots& lane, uint32_t last_position, F f) {
-  alignas(32) float rows[kGroup * kMaxHeadDim];
-  const uint32_t wide = padded(head_dim);
   const uint16_t* src = static_cast<const uint16_t*>(span.src);
   const uint32_t all = rows_of(span, lane);
   for (uint32_t first = 0; first < all; first += kGroup) {
     const uint32_t count = all - first < kGroup ? all - first : kGroup;
     if (!seen(span, first, count, lane, last_position)) continue;
-    widen(src + size_t(first) * head_dim, count, head_dim, rows);
-    for (uint32_t i = 0; i < queries; i++) {
-      F8 sums[kGroup];
-      for (F8& s : sums) s = splat(0);
-      for (uint32_t c = 0; c < wide; c += 8) {
-        const F8 x = load(q + size_t(i) * wide + c);
-#pragma GCC unroll 8
-        for (uint32_t r = 0; r < kGroup; r++) sums[r] = fma(x, load(rows + r * wide + c), sums[r]);
-      }
-      f(first, count, i, sums_of(sums));
-    }
+    with_rows(src + size_t(first) * head_dim, count, head_dim, queries,
+              [&](const auto& rows) { all_dots(q, queries, rows, [&](uint32_t i, F8 s) { f(first, count, i, s); }); });
   }
 }
 
@@ -196,45 +268,78 @@ void row_weights(const sluice_span& span, const LaneSlots& lane, uint32_t positi
 
 // ---- values -----------------------------------------------------------------------------------------
 
+// Adds a group's rows, one after the other, to columns c .. of n queries' parts.
+template <uint32_t n, uint32_t vectors, class Rows>
+inline void mix_columns(const float* w, const Rows& rows, uint32_t c, float* part, uint32_t wide) {
+  F8 s[n][vectors];
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < n; i++) {
+#pragma GCC unroll 4
+    for (uint32_t j = 0; j < vectors; j++) s[i][j] = load(part + size_t(i) * wide + c + 8 * j);
+  }
+#pragma GCC unroll 8
+  for (uint32_t r = 0; r < kGroup; r++) {
+    F8 weights[n];
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < n; i++) weights[i] = splat(w[i * kGroup + r]);
+#pragma GCC unroll 4
+    for (uint32_t j = 0; j < vectors; j++) {
+      const F8 v = rows.at(r, c + 8 * j);
+#pragma GCC unroll 4
+      for (uint32_t i = 0; i < n; i++) s[i][j] = fma(weights[i], v, s[i][j]);
+    }
+  }
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < n; i++) {
+#pragma GCC unroll 4
+    for (uint32_t j = 0; j < vectors; j++) store(part + size_t(i) * wide + c + 8 * j, s[i][j]);
+  }
+}
+
+template <uint32_t n, class Rows>
+inline void mix_rows(const float* w, const Rows& rows, float* part, uint32_t wide) {
+  uint32_t c = 0;
+  for (; c + 32 <= wide; c += 32) mix_columns<n, 4>(w, rows, c, part, wide);
+  for (; c < wide; c += 8) mix_columns<n, 1>(w, rows, c, part, wide);
+}
+
+// w [queries][kGroup], zero beyond `count` rows; false if all are zero.
+inline bool group_weights(const float* weights, size_t stride, uint32_t queries, const sluice_span& span,
+                          const LaneSlots& lane, uint32_t first, uint32_t count, float* w) {
+  F8 total = splat(0);  // stays 0 if and only if all weights are; no number stays no number
+  for (uint32_t i = 0; i < queries; i++, weights += stride, w += kGroup) {
+    F8 x;
+    if (!span.slots) {
+      x = load_up_to(weights + span.slot_base + first, count);
+    } else {
+      float each[kGroup];
+      for (uint32_t r = 0; r < kGroup; r++) {
+        const uint32_t slot = r < count ? scattered_slot(span, first + r) : lane.slots;
+        each[r] = slot < lane.slots ? weights[slot] : 0;
+      }
+      x = load(each);
+    }
+    store(w, x);
+    total = add(total, x);
+  }
+  return any(different(total, splat(0)));
+}
+
 void mix(const float* weights, size_t stride, uint32_t queries, uint32_t head_dim, const sluice_span& span,
          const LaneSlots& lane, float* part) {
-  alignas(32) float rows[kGroup * kMaxHeadDim];
   alignas(32) float w[kQueryTile * kGroup];
-  const uint32_t wide = padded(head_dim);
+  const uint32_t wide = padded(head_dim), all = rows_of(span, lane);
   for (uint32_t i = 0; i < queries * wide; i += 8) store(part + i, splat(0));
   const uint16_t* src = static_cast<const uint16_t*>(span.src);
-  const uint32_t all = rows_of(span, lane);
   for (uint32_t first = 0; first < all; first += kGroup) {
     const uint32_t count = all - first < kGroup ? all - first : kGroup;
-    F8 total = splat(0);
-    for (uint32_t i = 0; i < queries; i++) {
-      const float* from = weights + i * stride;
-      F8 x;
-      if (!span.slots) {
-        x = load_up_to(from + span.slot_base + first, count);
-      } else {
-        float each[8];
-        for (uint32_t r = 0; r < 8; r++) {
-          const uint32_t slot = r < count ? scattered_slot(span, first + r) : lane.slots;
-          each[r] = slot < lane.slots ? from[slot] : 0;
-        }
-        x = load(each);
-      }
-      store(w + i * kGroup, x);
-      total = add(total, x);  // 0 if and only if all weights are; no number stays no number
-    }
-    if (!any(different(total, splat(0)))) continue;
-    widen(src + size_t(first) * head_dim, count, head_dim, rows);
-    for (uint32_t i = 0; i < queries; i++) {
-      F8 weight_of[kGroup];
-      for (uint32_t r = 0; r < kGroup; r++) weight_of[r] = splat(w[i * kGroup + r]);
-      for (uint32_t c = 0; c < wide; c += 8) {
-        F8 sum = load(part + size_t(i) * wide + c);
-#pragma GCC unroll 8
-        for (uint32_t r = 0; r < kGroup; r++) sum = fma(weight_of[r], load(rows + r * wide + c), sum);
-        store(part + size_t(i) * wide + c, sum);
-      }
-    }
+    if (!group_weights(weights, stride, queries, span, lane, first, count, w)) continue;
+    with_rows(src + size_t(first) * head_dim, count, head_dim, queries, [&](const auto& rows) {
+      uint32_t i = 0;
+      for (; i + kAtOnce <= queries; i += kAtOnce)
+        mix_rows<kAtOnce>(w + i * kGroup, rows, part + size_t(i) * wide, wide);
+      for (; i < queries; i++) mix_rows<1>(w + i * kGroup, rows, part + size_t(i) * wide, wide);
+    });
   }
 }
 

@@ -180,12 +180,14 @@ void fast_dispatch(const FastCall& call) {
 template <int rows>
 inline void add_columns(const RowF* weights, uint32_t columns, const float* x, size_t stride, RowF* sums) {
   RowF s[rows];
+#pragma GCC unroll 16
   for (int t = 0; t < rows; t++) s[t] = sums[t];
   for (uint32_t c = 0; c < columns; c++) {
     const RowF w = weights[c];
 #pragma GCC unroll 16
     for (int t = 0; t < rows; t++) s[t] = fma(w, row_splat(x[t * stride + c]), s[t]);
   }
+#pragma GCC unroll 16
   for (int t = 0; t < rows; t++) sums[t] = s[t];
 }
 
