@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <numeric>
 
 #include "core/base/error.h"
 #include "core/base/half.h"
@@ -91,6 +92,14 @@ void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_
     pool.holders.count = capacity;
     std::memset(pool.holders.data(), 0, capacity);
   }
+}
+
+void create_record(LayerCache& layer, uint32_t capacity) {
+  const uint64_t words = uint64_t(layer.kv_heads()) * capacity;
+  layer.tables = layer.memory.allocate(words * 8);
+  layer.capacity = capacity;
+  for (uint32_t h = 0; h < layer.kv_heads(); h++) std::iota(layer.slot_pos(h), layer.slot_pos(h) + capacity, 0u);
+  std::memset(layer.tables.data + words * 4, 0, layer.tables.bytes - words * 4);
 }
 
 void release_layer(LayerCache& layer) {

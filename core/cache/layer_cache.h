@@ -15,7 +15,7 @@ struct LayerCache {
   Memory memory{};   // of the sequence
   Memory scratch{};  // for the length of a call
 
-  uint32_t capacity = 0;  // slots per lane where tokens are evicted; 0 while there are no tables
+  uint32_t capacity = 0;  // slots per lane where tokens are evicted or watched; 0 while there are no tables
   Piece tables;           // slot_pos [kv_heads][capacity], then signal [kv_heads][capacity] if one is wanted
   Piece state;            // of the evictor, then a guard line
   sluice_lanes lanes{};
@@ -30,9 +30,7 @@ struct LayerCache {
   uint32_t head_dim() const { return policy->geometry.head_dim; }
   uint32_t kv_heads() const { return policy->geometry.kv_heads; }
   bool evicting() const { return rules().evictor != nullptr; }
-  bool wants_signal() const {
-    return evicting() && (rules().signal[0].kind != SLUICE_NO_SIGNAL || rules().signal[1].kind != SLUICE_NO_SIGNAL);
-  }
+  bool wants_signal() const { return rules().wants_signal(); }
   Side& side(uint32_t head, uint32_t which) const { return sides[head * 2 + which]; }
   uint32_t lane_of(uint32_t head) const { return policy->layer_granularity ? 0 : head; }
   uint32_t* slot_pos(uint32_t head) const { return reinterpret_cast<uint32_t*>(tables.data) + uint64_t(head) * capacity; }
@@ -48,6 +46,8 @@ struct LayerCache {
 // Fresh tables, pools and evictor state of `capacity` slots for a layer that holds nothing yet; `prompt`: for a
 // prompt's rows, until renumber() makes it a state for decoding.
 void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_t prompt);
+// The same for a snapshot's layer, which gathers a signal for others: slot s holds the token at position s.
+void create_record(LayerCache& layer, uint32_t capacity);
 void release_layer(LayerCache& layer);
 
 // Takes the next free slot of an evictor's lane. There is one: settle() sees to it.

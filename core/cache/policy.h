@@ -16,6 +16,9 @@ struct LayerPolicy {
   sluice_codec_plan plan[2] = {};                 // zero where there is no codec
   sluice_signal signal[2] = {};                   // what the evictor wants of decoded tokens [0], of a prompt [1]
 
+  bool wants_signal() const { return signal[0].kind != SLUICE_NO_SIGNAL || signal[1].kind != SLUICE_NO_SIGNAL; }
+  // Has slot tables of its own: evicts tokens, or gathers a signal for the sequences that will share its rows.
+  bool tabled() const { return evictor || wants_signal(); }
   bool coded() const { return codec[SLUICE_KEY] || codec[SLUICE_VALUE]; }
 };
 
@@ -40,5 +43,19 @@ struct Policy {
     return bytes;
   }
 };
+
+// What a snapshot is held under (see SequenceCache::begin) that sequences under `policy` are to share: nothing is
+// evicted or coded; what the evictors want to know of a prompt is gathered, except where only a prompt's last tokens
+// count, which come after a prefix.
+inline Policy snapshot_policy(const Policy& policy) {
+  Policy snapshot;
+  snapshot.name = "prefix of " + policy.name;
+  snapshot.geometry = policy.geometry;
+  for (const LayerPolicy& layer : policy.layers) {
+    LayerPolicy& own = snapshot.layers.emplace_back();
+    if (layer.signal[1].window == 0) own.signal[1] = layer.signal[1];
+  }
+  return snapshot;
+}
 
 }  // namespace sluice

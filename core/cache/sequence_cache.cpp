@@ -10,6 +10,11 @@
 #include "core/cache/layer_cache.h"
 
 namespace sluice {
+namespace {
+
+constexpr uint32_t kMostSlots = 65536;  // of a lane that loses tokens: its slots are kept in 16 bits
+
+}  // namespace
 
 SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget, uint32_t max_tokens)
     : policy_(&policy), arena_(&arena), identity_(identity), budget_(budget), max_tokens_(max_tokens),
@@ -24,8 +29,8 @@ SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* ident
     if (budget < policy.interval)
       throw Error(fmt::format("{}: the budget of {} tokens is smaller than the interval of {}; lower [cache] interval or "
                               "raise [cache] budget", who, budget, policy.interval));
-    if (narrow_capacity(layer) > 65536)
-      throw Error(fmt::format("{}: a lane that loses tokens holds at most 65536 slots, this budget needs {}", who, narrow_capacity(layer)));
+    if (narrow_capacity(layer) > kMostSlots)
+      throw Error(fmt::format("{}: a lane that loses tokens holds at most {} slots, this budget needs {}", who, kMostSlots, narrow_capacity(layer)));
   }
 }
 
@@ -59,12 +64,30 @@ void SequenceCache::begin(uint32_t n, const SequenceCache* prefix) {
   const uint32_t after = seen_ + (prefix ? prefix->seen() : 0) + n;
   if (after > max_tokens_)
     throw Error(fmt::format("the sequence would hold {} tokens, it was made for {}", after, max_tokens_));
+  if (prefix) check_prefix(*prefix, n);
   coming_ = n, prefix_ = prefix;
 }
 
 void SequenceCache::reset_layer(LayerCache& layer, uint32_t capacity, uint32_t prompt) const {
   while (layer.sides.count < 2 * layer.kv_heads()) layer.sides.push({}, layer.memory);
-  if (layer.evicting() && layer.capacity == 0) create_slots(layer, capacity, budget_, prompt);
+  if (layer.capacity > 0) return;
+  if (layer.evicting()) create_slots(layer, capacity, budget_, prompt);
+  else if (layer.wants_signal()) create_record(layer, max_tokens_);
+}
+
+void SequenceCache::check_prefix(const SequenceCache& prefix, uint32_t n) const {
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++) {
+    if (prefix.policy_->layers[l].coded() || prefix.evicting(l))
+      throw Error(fmt::format("policy {}: a prefix is shared as exact rows, and {} has none", policy_->name, prefix.policy_->name));
+    const sluice_signal &wanted = policy_->layers[l].signal[1], &held = prefix.policy_->layers[l].signal[1];
+    if (wanted.kind == SLUICE_NO_SIGNAL) continue;
+    const std::string& evictor = policy_->layers[l].evictor->module().name;
+    if (wanted.window > n)
+      throw Error(fmt::format("policy {}: evictor {} looks at the last {} tokens of a prompt, so as many must follow a shared "
+                              "prefix; here {} do", policy_->name, evictor, wanted.window, n));
+    if (wanted.window == 0 && std::memcmp(&wanted, &held, sizeof wanted) != 0)
+      throw Error(fmt::format("policy {}: the shared prefix was not watched as evictor {} wants it", policy_->name, evictor));
+  }
 }
 
 // The prefix's rows become this layer's first dense rows, slot by slot.
@@ -86,11 +109,16 @@ void SequenceCache::adopt(LayerCache& layer) const {
     layer.pending_positions.push(p, layer.memory);
     for (uint32_t h = 0; h < layer.kv_heads(); h++) layer.slot_pos(h)[p] = p;
   }
+  if (from.wants_signal())
+    for (uint32_t h = 0; h < layer.kv_heads(); h++) std::copy_n(from.signal(h), n, layer.signal(h));
 }
 
 void SequenceCache::open_prompt(uint32_t l) {
   LayerCache& layer = layers_[l];
   const uint32_t all = first_new() + coming_;
+  if (layer.evicting() && all > kMostSlots)
+    throw Error(fmt::format("policy {}: a prompt of {} tokens at once exceeds the {} slots of a lane that loses tokens; set [cache] "
+                            "prefill = \"chunked\"", policy_->name, all, kMostSlots));
   const bool fresh = layer.sides.count == 0;
   reset_layer(layer, all, 1);
   if (layer.evicting() && !fresh) {
@@ -226,10 +254,10 @@ void SequenceCache::end() {
   coming_ = 0, prefix_ = nullptr;
 }
 
-uint32_t* SequenceCache::slot_pos(uint32_t layer) const { return evicting(layer) ? layers_[layer].slot_pos(0) : identity_; }
-float* SequenceCache::signal(uint32_t layer) const { return evicting(layer) ? layers_[layer].signal(0) : nullptr; }
-uint32_t SequenceCache::slot_stride(uint32_t layer) const { return evicting(layer) ? layers_[layer].capacity : 0; }
-uint32_t SequenceCache::slots(uint32_t layer) const { return evicting(layer) ? layers_[layer].capacity : first_new() + coming_; }
+uint32_t* SequenceCache::slot_pos(uint32_t layer) const { return tabled(layer) ? layers_[layer].slot_pos(0) : identity_; }
+float* SequenceCache::signal(uint32_t layer) const { return tabled(layer) ? layers_[layer].signal(0) : nullptr; }
+uint32_t SequenceCache::slot_stride(uint32_t layer) const { return tabled(layer) ? layers_[layer].capacity : 0; }
+uint32_t SequenceCache::slots(uint32_t layer) const { return tabled(layer) ? layers_[layer].capacity : first_new() + coming_; }
 
 uint32_t SequenceCache::dense_spans(uint32_t l, uint32_t head, uint32_t which, sluice_span* out) const {
   const LayerCache& layer = layers_[l];

@@ -38,8 +38,9 @@ class SequenceCache {
 
   // ---- a step: begin(n), then for every layer place() and tables; then end_layer() of all layers, then end()
   // The next n tokens are on their way. With `prefix` (this cache empty, a prompt to come) they follow all tokens
-  // of that cache, whose dense rows open_prompt() takes over by reference; it has no policy, outlives this cache
-  // and stays as it is.
+  // of that cache, one prompt under the snapshot_policy() of this cache's policy. open_prompt() takes over its dense
+  // rows by reference and its signal as a start; it outlives this cache and stays as it is. Throws what keeps the
+  // two from being one prompt.
   void begin(uint32_t n, const SequenceCache* prefix = nullptr);
   // Takes slots and dense rows for them in `layer`: places[i * kv_heads + h] for token i. [layers in parallel]
   void place(uint32_t layer, sluice_store* places);
@@ -56,6 +57,7 @@ class SequenceCache {
   // ---- what attention needs of a layer
   bool coded(uint32_t layer) const { return policy_->layers[layer].coded(); }
   bool evicting(uint32_t layer) const { return policy_->layers[layer].evictor != nullptr; }
+  bool tabled(uint32_t layer) const { return policy_->layers[layer].tabled(); }  // slot tables of its own
   uint32_t* slot_pos(uint32_t layer) const;  // table base: lane h's slots start at h * slot_stride(layer)
   float* signal(uint32_t layer) const;       // same shape, NULL if the evictor wants none
   uint32_t slot_stride(uint32_t layer) const;
@@ -85,6 +87,7 @@ class SequenceCache {
   uint32_t narrow_capacity(const LayerCache& layer) const;
   void reset_layer(LayerCache& layer, uint32_t capacity, uint32_t prompt) const;
   void adopt(LayerCache& layer) const;
+  void check_prefix(const SequenceCache& prefix, uint32_t n) const;
   void observe(LayerCache& layer, uint32_t prompt) const;
   void evict(LayerCache& layer, uint32_t n);
   void settle(LayerCache& layer, uint32_t prompt);

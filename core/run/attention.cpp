@@ -44,7 +44,6 @@ void CacheAttention::begin(std::span<const BatchPart> parts, bool prompt) {
 }
 
 const sluice_signal* CacheAttention::wanted(const SequenceCache& cache, uint32_t layer) const {
-  if (!cache.evicting(layer)) return nullptr;
   const sluice_signal& signal = cache.policy().layers[layer].signal[prompt_ ? 1 : 0];
   return signal.kind == SLUICE_NO_SIGNAL ? nullptr : &signal;
 }
@@ -82,7 +81,7 @@ void CacheAttention::collect(uint32_t layer, uint32_t index, Group& g) {
   g.group.sequences++;
   g.group.max_count = std::max(g.group.max_count, part.count);
   // A capacity, not today's length: whoever sizes scratch by it need not grow from step to step.
-  g.group.max_slots = std::max(g.group.max_slots, cache.evicting(layer) ? cache.slots(layer) : cache.max_tokens());
+  g.group.max_slots = std::max(g.group.max_slots, cache.tabled(layer) ? cache.slots(layer) : cache.max_tokens());
 }
 
 void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t* positions) {

@@ -238,7 +238,7 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
   for (uint32_t l = 0; l < p.layers; l++) {
     cache.open_prompt(l);
     cache.place(l, places.data());
-    const uint32_t window = cache.evicting(l) ? cache.policy().layers[l].signal[1].window : 0;
+    const uint32_t window = cache.policy().layers[l].signal[1].window;
     const uint32_t signal_from = window && window < n ? n - window : 0;  // the first of this prompt's rows that count
     for (uint32_t first = 0; first < n; first += tile) {
       const uint32_t rows = std::min(tile, n - first);
