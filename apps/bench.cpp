@@ -1,10 +1,14 @@
 // `sluice bench`: prompt and decode speed of any policy, in the shape of llama-bench's tests and tables, with bytes
 // stored and the share of the memory bandwidth that this machine shows in the same run.
+#include "core/run/bench.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "apps/commands.h"
 #include "apps/interrupt.h"
@@ -15,7 +19,6 @@
 #include "core/report/format.h"
 #include "core/report/json.h"
 #include "core/report/table.h"
-#include "core/run/bench.h"
 
 namespace sluice {
 namespace {
@@ -23,12 +26,14 @@ namespace {
 // "512", "0,1024,4096", "1-4", "0-4096+1024".
 std::vector<uint32_t> number_list(const Words& words, const char* option, const char* fallback, uint32_t high) {
   const std::string text = words.has(option) ? words.text(option) : fallback;
+  const auto fail = [&] {
+    throw Error(fmt::format("bench: {} \"{}\": write numbers up to {}, as in 512 or 0,1024 or 1-4 or 0-4096+1024",
+                            typed(option), text, high));
+  };
   std::vector<uint32_t> list;
-  auto fail = [&] { throw Error(fmt::format("bench: -{} \"{}\": write numbers up to {}, as in 512 or 0,1024 or 1-4 or 0-4096+1024", option, text, high)); };
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    uint32_t number[3] = {0, 0, 1}, count = 0;
-    const char *p = text.data() + at, *last = text.data() + end;
+  for (const std::string_view item : split(text, ',')) {
+    uint32_t number[3] = {0, 0, 1}, count = 0;  // first, last, step
+    const char *p = item.data(), *last = p + item.size();
     for (const char separator : {'-', '+', '\0'}) {
       const auto [next, error] = std::from_chars(p, last, number[count]);
       if (error != std::errc() || number[count] > high) fail();
@@ -40,7 +45,6 @@ std::vector<uint32_t> number_list(const Words& words, const char* option, const 
     if (p != last || number[2] == 0) fail();
     if (count == 1) number[1] = number[0];
     for (uint32_t n = number[0]; n <= number[1]; n += number[2]) list.push_back(n);
-    at = end + 1;
   }
   return list;
 }
@@ -48,11 +52,37 @@ std::vector<uint32_t> number_list(const Words& words, const char* option, const 
 Table bench_table() {
   Table t;
   t.name = "bench";
-  t.columns = {{"policy", "policy", false}, {"test", "test", false}, {"n_prompt", ""}, {"n_gen", ""}, {"depth", "depth"},
-               {"threads", "threads"}, {"batch", "batch"}, {"tok_s", "tok/s"}, {"tok_s_sd", ""}, {"gb_s", "GB/s"},
-               {"bandwidth_share", "of bandwidth"}, {"kv_bytes", "KV stored"}, {"kv_ratio", "of F16"}, {"rss_peak", "peak RSS"},
-               {"kernel", "kernel", false}, {"precision", "precision", false}, {"model", "", false}, {"weight_type", "", false}};
+  t.columns = {{"policy", "policy", false},
+               {"test", "test", false},
+               {"n_prompt", ""},
+               {"n_gen", ""},
+               {"depth", "depth"},
+               {"threads", "threads"},
+               {"batch", "batch"},
+               {"tok_s", "tok/s"},
+               {"tok_s_sd", ""},
+               {"gb_s", "GB/s"},
+               {"bandwidth_share", "of bandwidth"},
+               {"kv_bytes", "KV stored"},
+               {"kv_ratio", "of F16"},
+               {"rss_peak", "peak RSS"},
+               {"kernel", "kernel", false},
+               {"precision", "precision", false},
+               {"model", "", false},
+               {"weight_type", "", false}};
   return t;
+}
+
+// None if it was interrupted: a test counts whole or not at all.
+std::optional<BenchRow> measured(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test,
+                                 uint32_t repeats, bool exact, std::span<const int32_t> tokens) {
+  if (interrupted()) return std::nullopt;
+  try {
+    return measure(engine, config, policy, test, repeats, exact, tokens, &interrupt_flag());
+  } catch (const Error&) {
+    if (!interrupted()) throw;
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -60,14 +90,16 @@ Table bench_table() {
 int run_bench(std::span<const std::string> args) {
   po::options_description options = config_options();
   options.add(output_options());
-  options.add_options()
-      ("p,p", po::value<std::string>()->value_name("N"), "prompt tokens, a list or range; 0: no prompt test (default 512)")
-      ("n,n", po::value<std::string>()->value_name("N"), "tokens to decode; 0: no decode test (default 128)")
-      ("d,d", po::value<std::string>()->value_name("N"), "depth: tokens in the cache before the test (default 0)")
-      ("r,r", po::value<std::string>()->value_name("N"), "repetitions (default 5)")
-      ("t,t", po::value<std::string>()->value_name("N"), "threads (default: the configuration's)")
-      ("batch", po::value<std::string>()->value_name("N"), "sequences decoded together (default 1)")
-      ("exact", "float activations (default: fast)");
+  options.add_options()("p,p", po::value<std::string>()->value_name("N"),
+                        "prompt tokens, a list or range; 0: no prompt test (default 512)")(
+      "n,n", po::value<std::string>()->value_name("N"), "tokens to decode; 0: no decode test (default 128)")(
+      "d,d", po::value<std::string>()->value_name("N"), "depth: tokens in the cache before the test (default 0)")(
+      "r,r", po::value<std::string>()->value_name("N"), "repetitions (default 5)")(
+      "t,t", po::value<std::string>()->value_name("N"),
+      "threads, short for --set backend.threads=N; 0: the configuration's (default)")(
+      "batch", po::value<std::string>()->value_name("N"), "sequences decoded together (default 1)")(
+      "precision", po::value<std::string>()->value_name("P"),
+      "exact: float activations; fast: 8-bit ones in matmuls (default: backend.precision)");
   const auto words = parse_words("bench", args, options, {{"CONFIG"}, 0, true});
   if (!words) return kExitOk;
   const Format format = parse_format(output_format(*words));
@@ -90,46 +122,79 @@ int run_bench(std::span<const std::string> args) {
   Table table = bench_table();
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (uint32_t t : threads) {
-    Session session = open_session(words->positional, words->overrides(), context, t);
+    if (interrupted()) break;
+    std::vector<std::string> overrides = words->overrides();
+    if (t) overrides.push_back(fmt::format("backend.threads={}", t));
+    Session session = open_session(words->positional, overrides, context);
     Engine& engine = *session.engine;
+    const bool exact = wants_exact(*words, session.configs.front());
+    const std::string precision = exact ? "exact" : "fast", weights = weight_types(engine.file());
     const double before = read_bandwidth(*session.pool);
     // Any ids do for speed; these are spread over the vocabulary.
     std::vector<int32_t> tokens(509);
     for (size_t i = 0; i < tokens.size(); i++) tokens[i] = int32_t((i * 7919 + 13) % engine.hyper().vocab);
     Progress progress(session.configs.size() * tests.size(), "bench");
-    std::vector<std::vector<Cell>> measured;
     for (const Config& config : session.configs) {
       const auto policy = build_policy(*session.registry, config, engine.geometry());
       for (const BenchTest& test : tests) {
-        const BenchRow row = measure(engine, config, *policy, test, repeats, words->has("exact"), tokens, &interrupt_flag());
+        const auto row = measured(engine, config, *policy, test, repeats, exact, tokens);
+        if (!row) break;
         const std::string name = test.prompt ? fmt::format("pp{}", test.prompt) : fmt::format("tg{}", test.generate);
-        const std::string speed = repeats > 1 ? fmt::format("{:.2f} ± {:.2f}", row.tok_s, row.tok_s_sd) : fmt::format("{:.2f}", row.tok_s);
-        const double share = row.gb_s * 1e9 / before;
+        const std::string speed =
+            repeats > 1 ? fmt::format("{:.2f} ± {:.2f}", row->tok_s, row->tok_s_sd) : fmt::format("{:.2f}", row->tok_s);
+        const double share = row->gb_s * 1e9 / before;
         const bool decode = test.generate > 0;
-        const std::string precision = words->has("exact") ? "exact" : "fast";
-        measured.push_back({config.name, name, uint64_t(test.prompt), uint64_t(test.generate), uint64_t(test.depth), uint64_t(session.threads()),
-                            uint64_t(test.batch), {row.tok_s, speed}, {row.tok_s_sd}, decode ? Cell(row.gb_s, fmt::format("{:.1f}", row.gb_s)) : Cell(),
-                            decode ? Cell(share, fmt::format("{:.0f} %", 100 * share)) : Cell(), {row.kv.bytes, human_bytes(row.kv.bytes)},
-                            {row.kv.ratio, fmt::format("{:.1f} %", 100 * row.kv.ratio)}, {row.rss_peak, human_bytes(row.rss_peak)},
-                            std::string(engine.device().kernels), precision, engine.hyper().name, weight_types(engine.file())});
-        auto number = [](double x) { return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(); };
-        rows.push_back({{"policy", config.name}, {"test", name}, {"n_prompt", test.prompt}, {"n_gen", test.generate}, {"depth", test.depth},
-                        {"threads", session.threads()}, {"batch", test.batch}, {"tok_s", row.tok_s}, {"tok_s_sd", number(row.tok_s_sd)},
-                        {"gb_s", number(row.gb_s)}, {"bandwidth_share", number(share)}, {"rss_peak", row.rss_peak},
-                        {"kernel", engine.device().kernels}, {"precision", precision}, {"model", engine.hyper().name},
-                        {"weight_type", weight_types(engine.file())}, {"kv", to_json(row.kv)}});
-        progress.advance(1, fmt::format("{} {} {:.1f} tok/s", config.name, name, row.tok_s));
+        table.rows.push_back({config.name,
+                              name,
+                              uint64_t(test.prompt),
+                              uint64_t(test.generate),
+                              uint64_t(test.depth),
+                              uint64_t(session.threads()),
+                              uint64_t(test.batch),
+                              {row->tok_s, speed},
+                              {row->tok_s_sd},
+                              decode ? Cell(row->gb_s, fmt::format("{:.1f}", row->gb_s)) : Cell(),
+                              decode ? Cell(share, fmt::format("{:.0f} %", 100 * share)) : Cell(),
+                              {row->kv.bytes, human_bytes(row->kv.bytes)},
+                              {row->kv.ratio, fmt::format("{:.1f} %", 100 * row->kv.ratio)},
+                              {row->rss_peak, human_bytes(row->rss_peak)},
+                              std::string(engine.device().kernels),
+                              precision,
+                              engine.hyper().name,
+                              weights});
+        rows.push_back({{"policy", config.name},
+                        {"test", name},
+                        {"n_prompt", test.prompt},
+                        {"n_gen", test.generate},
+                        {"depth", test.depth},
+                        {"threads", session.threads()},
+                        {"batch", test.batch},
+                        {"tok_s", row->tok_s},
+                        {"tok_s_sd", number_or_null(row->tok_s_sd)},
+                        {"gb_s", number_or_null(row->gb_s)},
+                        {"bandwidth_share", number_or_null(share)},
+                        {"rss_peak", row->rss_peak},
+                        {"kernel", engine.device().kernels},
+                        {"precision", precision},
+                        {"model", engine.hyper().name},
+                        {"weight_type", weights},
+                        {"kv", to_json(row->kv)}});
+        progress.advance(1, fmt::format("{} {} {:.1f} tok/s", config.name, name, row->tok_s));
       }
     }
     progress.clear();
+    if (interrupted()) break;
     const double after = read_bandwidth(*session.pool);
-    fmt::print(stderr, "sluice: {} threads read {:.1f} GB/s before and {:.1f} GB/s after the tests{}\n", session.threads(), before / 1e9, after / 1e9,
-               std::abs(after / before - 1) > 0.1 ? ": the machine changed by more than a tenth, so these figures are not to be trusted" : "");
-    for (auto& cells : measured) table.rows.push_back(std::move(cells));
+    fmt::print(stderr, "sluice: {} threads read {:.1f} GB/s before and {:.1f} GB/s after the tests{}\n",
+               session.threads(), before / 1e9, after / 1e9,
+               std::abs(after / before - 1) > 0.1
+                   ? ": the machine changed by more than a tenth, so these figures are not to be trusted"
+                   : "");
   }
-  const std::string out = format == Format::kJson ? nlohmann::ordered_json{{"rows", rows}}.dump(2) + "\n" : write_table(table, format);
+  const std::string out =
+      format == Format::kJson ? nlohmann::ordered_json{{"rows", rows}}.dump(2) + "\n" : write_table(table, format);
   std::fwrite(out.data(), 1, out.size(), stdout);
-  return kExitOk;
+  return interrupted() ? partial_result() : kExitOk;
 }
 
 }  // namespace sluice

@@ -1,14 +1,17 @@
 // `sluice compare` and `sluice ppl`: policies in lockstep over one text, as a table, JSON and an HTML page.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "apps/commands.h"
+#include "apps/gates.h"
 #include "apps/interrupt.h"
 #include "apps/session.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/report/html.h"
 #include "core/report/json.h"
 #include "core/report/table.h"
@@ -20,14 +23,20 @@ namespace {
 po::options_description comparison_options() {
   po::options_description options = config_options();
   options.add(output_options()).add(text_options());
-  options.add_options()
-      ("tokens", po::value<std::string>()->value_name("N"), "input tokens used (default 1024, or all of a shorter text)")
-      ("mode", po::value<std::string>()->value_name("M"), "decode (default): token by token through the cache; chunked: --chunk rows a step")
-      ("chunk", po::value<std::string>()->value_name("N"), "rows of a chunk in chunked mode (default 256)")
-      ("precision", po::value<std::string>()->value_name("P"), "exact (default): float activations; fast: as in generation")
-      ("fail-if", po::value<std::vector<std::string>>()->composing()->value_name("GATE"), "exit 3 if a policy's figure is beyond, as in 'kld>0.05'; may repeat");
+  options.add_options()("tokens", po::value<std::string>()->value_name("N"),
+                        "input tokens used (default 1024, or all of a shorter text)")(
+      "mode", po::value<std::string>()->value_name("M"),
+      "decode (default): token by token through the cache; chunked: --chunk rows a step")(
+      "chunk", po::value<std::string>()->value_name("N"), "rows of a chunk in chunked mode (default 256)")(
+      "precision", po::value<std::string>()->value_name("P"),
+      "exact (default): float activations; fast: 8-bit ones in matmuls, as run does")(
+      "fail-if", po::value<std::vector<std::string>>()->composing()->value_name("GATE"),
+      "exit 3 if a policy's figure is beyond, as in 'kld>0.05'; may repeat");
   return options;
 }
+
+// Positions beyond the text for the tokens that lockstep decodes to measure speed.
+constexpr uint32_t kSpeedRoom = 64;
 
 struct Job {
   std::vector<int32_t> tokens;
@@ -35,6 +44,7 @@ struct Job {
   uint32_t chunk = 1;
   bool exact = true;
   std::vector<Gate> gates;
+  bool reference_is_judged = false;  // by the gates, as any row
 };
 
 Job read_job(const Words& words) {
@@ -48,31 +58,57 @@ Job read_job(const Words& words) {
   return job;
 }
 
-// The first tokens of the text. A long file is cut before it is tokenized: no token stands for less than a byte.
+// The first tokens of the text. Of a long text only a beginning is tokenized, longer and longer until it has tokens
+// to spare: the last ones of a beginning may differ from those of the whole.
 std::vector<int32_t> read_tokens(const Words& words, const Tokenizer& tokenizer, uint32_t limit) {
-  std::string text = input_text(words);
-  const size_t enough = size_t(limit) * 64;
-  if (text.size() > enough) text.resize(enough);
-  std::vector<int32_t> tokens = tokenizer.encode_prompt(text);
-  if (tokens.size() < 2) throw Error(fmt::format("{}: the text has {} tokens; at least 2 are needed to score one", words.command, tokens.size()));
+  constexpr uint32_t kSpare = 64;
+  const std::string text = input_text(words);
+  std::vector<int32_t> tokens;
+  for (size_t bytes = size_t(limit) * 16; tokens.size() < limit + kSpare; bytes *= 2) {
+    const std::string_view beginning = whole_characters(text, bytes);
+    tokens = tokenizer.encode_prompt(beginning);
+    if (beginning.size() == text.size()) break;
+  }
+  if (tokens.size() < 2)
+    throw Error(
+        fmt::format("{}: the text has {} tokens; at least 2 are needed to score one", words.command, tokens.size()));
   if (words.has("tokens") && tokens.size() < limit)
     fmt::print(stderr, "sluice: the text has {} tokens, {} were asked for\n", tokens.size(), limit);
   if (tokens.size() > limit) tokens.resize(limit);
   return tokens;
 }
 
+// The eviction budget in words, if all that evict have the same.
+std::string shared_budget(std::span<const LockstepPolicy> entries, uint32_t tokens) {
+  std::string shared;
+  for (const LockstepPolicy& entry : entries) {
+    const uint32_t kept = budget_tokens(*entry.config, *entry.policy, tokens);
+    if (kept == 0) continue;  // evicts nothing
+    const Budget& budget = *entry.config->cache.budget;
+    std::string text = fmt::format("{} tokens", kept);
+    if (budget.unit == Budget::Unit::kShare) text = fmt::format("{:g}% = {}", 100 * budget.amount, text);
+    if (budget.unit == Budget::Unit::kBytes) text = fmt::format("{} = {}", human_bytes(uint64_t(budget.amount)), text);
+    if (!shared.empty() && shared != text) return "";
+    shared = text;
+  }
+  return shared;
+}
+
 Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
   const uint32_t limit = uint32_t(words.integer("tokens", 1024, 2, 1 << 20));
-  load_model(s, std::max(limit, 1024u) + 64);
+  load_model(s, limit + kSpeedRoom);
   Engine& engine = *s.engine;
   job.tokens = read_tokens(words, engine.tokenizer(), limit);
   if (job.tokens.size() > engine.hyper().context)
-    fmt::print(stderr, "sluice: {} tokens are more than the {} this model was trained on\n", job.tokens.size(), engine.hyper().context);
+    fmt::print(stderr, "sluice: {} tokens are more than the {} this model was trained on\n", job.tokens.size(),
+               engine.hyper().context);
 
   std::vector<std::unique_ptr<Policy>> policies;
   for (Config& config : s.configs) {
-    if (job.chunk > 1) config.cache.chunked = true, config.cache.chunk = job.chunk;
-    else config.cache.chunked = false;
+    if (job.chunk > 1)
+      config.cache.chunked = true, config.cache.chunk = job.chunk;
+    else
+      config.cache.chunked = false;
     policies.push_back(build_policy(*s.registry, config, engine.geometry()));
   }
   std::vector<LockstepPolicy> entries;
@@ -90,6 +126,13 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
     entries.insert(entries.begin(), {added.get(), policies.back().get(), true});
   }
 
+  if (!job.gates.empty() && !job.reference_is_judged &&
+      std::all_of(entries.begin(), entries.end(), [](const LockstepPolicy& e) { return e.reference; }))
+    throw Error(
+        fmt::format("{}: no row can fail --fail-if '{}': the only one is the reference that others are measured "
+                    "against; `sluice ppl` judges a policy alone",
+                    words.command, job.gates.front().text));
+
   LockstepOptions options;
   options.exact = job.exact, options.chunk = job.chunk, options.speed = speed, options.stop = &interrupt_flag();
   Progress progress(job.tokens.size(), fmt::format("{} policies", entries.size()));
@@ -105,10 +148,14 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
   c.machine = machine_name(), c.backend = s.configs.front().backend.name, c.kernel = engine.device().kernels;
   c.threads = s.threads(), c.precision = job.exact ? "exact" : "fast";
   if (!job.exact)
-    c.note = "fast: activations rounded to 8 bits move the distribution by themselves, which hides differences of that size; use "
-             "--precision exact to compare policies.";
+    c.note =
+        "fast: activations rounded to 8 bits move the distribution by themselves, which hides differences of that "
+        "size; use --precision exact to compare policies.";
   if (c.policies.front().tokens + 1 < job.tokens.size())
-    c.note += fmt::format("{}Interrupted: {} of {} tokens were scored.", c.note.empty() ? "" : " ", c.policies.front().tokens, job.tokens.size() - 1);
+    c.note += fmt::format("{}Interrupted: {} of {} tokens were scored.", c.note.empty() ? "" : " ",
+                          c.policies.front().tokens, job.tokens.size() - 1);
+  c.budget = shared_budget(entries, uint32_t(job.tokens.size()));
+  c.byte_pairs = {{"gear", "group"}};  // gear spends bytes on repairing what group leaves
   c.memory = memory_use(engine);
   return c;
 }
@@ -124,9 +171,8 @@ void write_report(const std::string& path, const Comparison& c) {
 
 int run_compare(std::span<const std::string> args) {
   po::options_description options = comparison_options();
-  options.add_options()
-      ("html", po::value<std::string>()->value_name("OUT"), "also write a page with table and plots")
-      ("no-speed", "do not measure tok/s of each policy afterwards");
+  options.add_options()("html", po::value<std::string>()->value_name("OUT"), "also write a page with table and plots")(
+      "no-speed", "do not measure tok/s of each policy afterwards");
   const auto words = parse_words("compare", args, options, {{"CONFIG"}, 1, true});
   if (!words) return kExitOk;
   const std::string format = output_format(*words);
@@ -137,7 +183,10 @@ int run_compare(std::span<const std::string> args) {
   if (words->has("html")) write_report(words->text("html"), comparison);
   const std::string table = comparison_table(comparison, parse_format(format));
   std::fwrite(table.data(), 1, table.size(), stdout);
-  return judge(job.gates, comparison.policies);
+  if (interrupted()) return partial_result();
+  std::vector<PolicyResult> judged = comparison.policies;
+  std::erase_if(judged, [](const PolicyResult& row) { return row.reference; });
+  return judge(job.gates, judged);
 }
 
 int run_ppl(std::span<const std::string> args) {
@@ -145,9 +194,11 @@ int run_ppl(std::span<const std::string> args) {
   if (!words) return kExitOk;
   const std::string format = output_format(*words);
   Job job = read_job(*words);
+  job.reference_is_judged = true;  // an uncompressed configuration is its own reference
   Session session = open_configs(words->positional, words->overrides());
   if (session.configs.size() > 1)
-    throw Error(fmt::format("ppl: {} holds {} policies; `sluice compare` takes several", words->positional[0], session.configs.size()));
+    throw Error(fmt::format("ppl: {} holds {} policies; `sluice compare` takes several", words->positional[0],
+                            session.configs.size()));
   const Comparison comparison = compare(session, job, false, *words);
   const PolicyResult& row = comparison.policies.back();  // before it stands the reference, if it is not one itself
   if (format == "json") {
@@ -156,7 +207,8 @@ int run_ppl(std::span<const std::string> args) {
     const std::string table = comparison_table(comparison, parse_format(format));
     std::fwrite(table.data(), 1, table.size(), stdout);
   }
-  return judge(job.gates, comparison.policies);
+  if (interrupted()) return partial_result();
+  return judge(job.gates, {&row, 1});
 }
 
 }  // namespace sluice

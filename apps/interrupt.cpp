@@ -1,6 +1,10 @@
+// See interrupt.h.
 #include "apps/interrupt.h"
 
 #include <csignal>
+#include <cstdio>
+
+#include "core/base/error.h"
 
 namespace sluice {
 namespace {
@@ -23,5 +27,10 @@ void watch_interrupts() {
 
 bool interrupted() { return flag.load(std::memory_order_relaxed); }
 const std::atomic<bool>& interrupt_flag() { return flag; }
+
+int partial_result() {
+  std::fputs("sluice: interrupted: the result is partial\n", stderr);
+  return kExitFailed;
+}
 
 }  // namespace sluice

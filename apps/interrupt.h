@@ -10,4 +10,7 @@ void watch_interrupts();  // once, in main(); also makes a closed pipe an error 
 bool interrupted();
 const std::atomic<bool>& interrupt_flag();  // for libraries that take a flag
 
+// Says on stderr that what was printed is partial. The exit code of an interrupted command that prints what it has.
+int partial_result();
+
 }  // namespace sluice

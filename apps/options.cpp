@@ -1,7 +1,9 @@
+// See options.h: what Boost.Program_options leaves to do, and the wording of its errors.
 #include "apps/options.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -11,17 +13,13 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/config/config.h"
 
 namespace sluice {
 namespace {
 
 [[noreturn]] void fail(std::string_view command, const std::string& message) {
   throw Error(fmt::format("{} (see `sluice help {}`)", message, command));
-}
-
-// "-t" or "--threads", as it would be typed.
-std::string typed(const char* option) {
-  return std::string(std::string_view(option).size() == 1 ? "-" : "--") + option;
 }
 
 std::vector<std::string> option_names(const po::options_description& options) {
@@ -38,6 +36,8 @@ std::string stripped(std::string text) {
 
 }  // namespace
 
+std::string typed(std::string_view option) { return (option.size() == 1 ? "-" : "--") + std::string(option); }
+
 std::string Words::text(const char* option) const { return has(option) ? values[option].as<std::string>() : ""; }
 
 std::vector<std::string> Words::list(const char* option) const {
@@ -47,7 +47,7 @@ std::vector<std::string> Words::list(const char* option) const {
 std::vector<std::string> Words::overrides() const {
   std::vector<std::string> settings = list("set");
   // Relative to where the command is given, as every path on a command line.
-  if (has("model")) settings.push_back(fmt::format("model.path=\"{}\"", text("model")));
+  if (has("model")) settings.push_back("model.path=" + toml_text(text("model")));
   return settings;
 }
 
@@ -82,12 +82,8 @@ double Words::number(const char* option, double fallback, double low, double hig
 std::string Words::choice(const char* option, const char* fallback, const char* choices) const {
   if (!has(option)) return fallback;
   const std::string given = text(option);
-  std::vector<std::string> names;
-  std::istringstream stream(choices);
-  for (std::string name; std::getline(stream, name, '|');) {
-    if (name == given) return given;
-    names.push_back(name);
-  }
+  const std::vector<std::string_view> names = split(choices, '|');
+  if (std::find(names.begin(), names.end(), given) != names.end()) return given;
   fail(command, fmt::format("{} takes {}, not \"{}\"{}", typed(option), fmt::join(names, ", "), given,
                             did_you_mean(given, names)));
 }
@@ -153,8 +149,9 @@ std::optional<Words> parse_words(std::string_view command, std::span<const std::
 
 po::options_description config_options() {
   po::options_description options;
-  options.add_options()("model,m", po::value<std::string>()->value_name("MODEL"),
-                        "a GGUF file, a Hugging Face folder, or a name in the model cache: short for --set model.path=MODEL");
+  options.add_options()(
+      "model,m", po::value<std::string>()->value_name("MODEL"),
+      "a GGUF file, a Hugging Face folder, or a name in the model cache: short for --set model.path=MODEL");
   options.add_options()("set", po::value<std::vector<std::string>>()->composing()->value_name("K=V"),
                         "set a key of the configuration, as in --set cache.budget=20%; may be repeated");
   return options;

@@ -60,9 +60,12 @@ po::options_description output_options();  // --json, -o FORMAT
 po::options_description text_options();    // --text S, --file F
 
 // "md" unless -o or --json say otherwise.
-std::string output_format(const Words& words, const char* choices = "md|csv|json|jsonl|sql");
+std::string output_format(const Words& words, const char* choices = "text|md|csv|json|jsonl|sql");
 // --text, or the contents of --file ("-": stdin). Error if neither or both are given.
 std::string input_text(const Words& words);
+
+// "-t" or "--threads", as it would be typed.
+std::string typed(std::string_view option);
 
 // A --help text's paragraphs for one command, options included.
 std::string help_text(std::string_view command, const po::options_description& options);

@@ -33,10 +33,12 @@ Turn ask() {
 
 void closing_line(const Generation& g, size_t prompt_tokens, const SequenceCache& cache) {
   const KvBytes kv = kv_bytes(cache);
-  fmt::print(stderr, "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {:.1f} tok/s, KV {} stored, {:.1f} % of F16's {}, ended by {}]\n",
-             prompt_tokens, g.tokens.size(), prompt_tokens / std::max(g.prompt_seconds, 1e-9),
-             (g.tokens.empty() ? 0.0 : double(g.tokens.size())) / std::max(g.decode_seconds, 1e-9), human_bytes(kv.bytes), 100 * kv.ratio,
-             human_bytes(kv.bytes_f16), g.ended_by);
+  fmt::print(
+      stderr,
+      "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {:.1f} tok/s, KV {} stored, {:.1f} % of F16's {}, ended by {}]\n",
+      prompt_tokens, g.tokens.size(), prompt_tokens / std::max(g.prompt_seconds, 1e-9),
+      (g.tokens.empty() ? 0.0 : double(g.tokens.size())) / std::max(g.decode_seconds, 1e-9), human_bytes(kv.bytes),
+      100 * kv.ratio, human_bytes(kv.bytes_f16), g.ended_by);
 }
 
 }  // namespace
@@ -44,22 +46,24 @@ void closing_line(const Generation& g, size_t prompt_tokens, const SequenceCache
 int run_run(std::span<const std::string> args) {
   po::options_description options = config_options();
   options.add(text_options());
-  options.add_options()
-      ("json", "one JSON object instead of streamed text")
-      ("n,n", po::value<std::string>()->value_name("N"), "tokens to generate at most (default 128, in a chat 512 a turn)")
-      ("chat", "a conversation: --text or --file is the first message, further ones are read from stdin")
-      ("system", po::value<std::string>()->value_name("S"), "the system message of a chat")
-      ("stop", po::value<std::vector<std::string>>()->composing()->value_name("S"), "end at this string; may repeat")
-      ("ignore-end", "go on after an end token")
-      ("parse-special", "control tokens in the text are control tokens")
-      ("exact", "float activations");
+  options.add_options()("json", "one JSON object instead of streamed text")(
+      "n,n", po::value<std::string>()->value_name("N"),
+      "tokens to generate at most (default 128, in a chat 512 a turn)")(
+      "chat", "a conversation: --text or --file is the first message, further ones are read from stdin")(
+      "system", po::value<std::string>()->value_name("S"), "the system message of a chat")(
+      "stop", po::value<std::vector<std::string>>()->composing()->value_name("S"), "end at this string; may repeat")(
+      "ignore-end", "go on after an end token")("parse-special", "control tokens in the text are control tokens")(
+      "precision", po::value<std::string>()->value_name("P"),
+      "exact: float activations; fast: 8-bit ones in matmuls (default: backend.precision)");
   const auto words = parse_words("run", args, options, {{"CONFIG"}, 0, false});
   if (!words) return kExitOk;
   const bool chat = words->has("chat"), json = words->has("json");
   GenerateOptions generate_options;
   generate_options.tokens = uint32_t(words->integer("n", chat ? 512 : 128, 1, 1 << 20));
-  generate_options.exact = words->has("exact"), generate_options.ignore_end = words->has("ignore-end");
+  generate_options.ignore_end = words->has("ignore-end");
   generate_options.stops = words->list("stop"), generate_options.stop = &interrupt_flag();
+  for (const std::string& stop : generate_options.stops)
+    if (stop.empty()) throw Error("run: --stop takes a text to end at, not an empty one");
   std::string text;
   if (!chat || words->has("text") || words->has("file")) text = input_text(*words);
 
@@ -68,12 +72,14 @@ int run_run(std::span<const std::string> args) {
   if (session.configs.size() > 1)
     throw Error(fmt::format("run: {} holds {} policies; name one of them", files[0], session.configs.size()));
   const Config& config = session.configs.front();
+  generate_options.exact = wants_exact(*words, config);
   load_model(session, 0);
   Engine& engine = *session.engine;
   const auto policy = build_policy(*session.registry, config, engine.geometry());
   const Vocabulary& vocabulary = engine.tokenizer().vocabulary();
   if (chat && vocabulary.chat_template.empty())
-    throw Error(fmt::format("{}: this model has no chat template; run it without --chat", engine.file().path().string()));
+    throw Error(
+        fmt::format("{}: this model has no chat template; run it without --chat", engine.file().path().string()));
 
   std::vector<ChatMessage> messages;
   if (words->has("system")) messages.push_back({"system", words->text("system")});
@@ -93,8 +99,10 @@ int run_run(std::span<const std::string> args) {
   if (prompt.empty()) throw Error("run: the prompt is empty: nothing to continue");
   const uint32_t need = uint32_t(std::min<size_t>(prompt.size() + generate_options.tokens, 1u << 30));
   if (!chat && need > engine.context())
-    throw Error(fmt::format("run: the prompt has {} tokens; with {} to generate that exceeds the context of {}. Raise model.context (the "
-                            "model was trained on {}), or generate fewer", prompt.size(), generate_options.tokens, engine.context(), engine.hyper().context));
+    throw Error(fmt::format(
+        "run: the prompt has {} tokens; with {} to generate that exceeds the context of {}. Raise model.context (the "
+        "model was trained on {}), or generate fewer",
+        prompt.size(), generate_options.tokens, engine.context(), engine.hyper().context));
   const uint32_t room = chat ? engine.context() : need;
   auto cache = engine.create_cache(*policy, budget_tokens(config, *policy, room), room);
   Sampler sampler(config.sampler);
@@ -108,9 +116,14 @@ int run_run(std::span<const std::string> args) {
   for (;;) {
     Generation g = generate(engine, *cache, prompt, sampler, generate_options);
     if (json) {
-      nlohmann::ordered_json out = {{"text", g.text}, {"tokens", g.tokens}, {"prompt_tokens", prompt.size()},
-                                    {"tok_s", g.tokens.empty() ? 0.0 : double(g.tokens.size()) / std::max(g.decode_seconds, 1e-9)},
-                                    {"ended_by", g.ended_by}, {"kernel", engine.device().kernels}, {"kv", to_json(kv_bytes(*cache))}};
+      nlohmann::ordered_json out = {
+          {"text", g.text},
+          {"tokens", g.tokens},
+          {"prompt_tokens", prompt.size()},
+          {"tok_s", g.tokens.empty() ? 0.0 : double(g.tokens.size()) / std::max(g.decode_seconds, 1e-9)},
+          {"ended_by", g.ended_by},
+          {"kernel", engine.device().kernels},
+          {"kv", to_json(kv_bytes(*cache))}};
       fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
       std::fflush(stdout);
     } else {
@@ -142,7 +155,7 @@ int run_run(std::span<const std::string> args) {
       break;
     }
   }
-  return interrupted() ? kExitFailed : kExitOk;
+  return interrupted() ? partial_result() : kExitOk;
 }
 
 }  // namespace sluice

@@ -1,16 +1,17 @@
+// See session.h.
 #include "apps/session.h"
-
-#include "apps/setup.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <ctime>
 #include <fstream>
 #include <map>
 #include <thread>
+#include <variant>
 
+#include "apps/interrupt.h"
+#include "apps/setup.h"
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
@@ -26,25 +27,80 @@ uint32_t configured_threads(const Config& config) {
   return value && *value > 0 ? uint32_t(*value) : 0;
 }
 
+// Where a configuration says something, or the file that does not say it.
+std::string where(const Config& config, const Place& place) {
+  if (!place.text.empty()) return place.text;
+  return config.file.empty() ? config.name : config.file.string();
+}
+
+struct Saying {
+  const Config& config;
+  Place place;
+  std::string value;
+};
+
+[[noreturn]] void fail_difference(const char* key, const Saying& other, const Saying& first) {
+  throw Error(fmt::format("{}: {} is {}, but {} at {}: the configurations of one run share model and backend",
+                          where(other.config, other.place), key, other.value, first.value,
+                          where(first.config, first.place)));
+}
+
+void check_same_model(const Config& first, const Config& other) {
+  // Equal words may mean different files, and different words one file.
+  const auto file = [](const Config& c) {
+    return std::filesystem::weakly_canonical(find_model(c.model, c.model_place));
+  };
+  const auto saying = [](const Config& c) { return Saying{c, c.model_place, '"' + printable(c.model) + '"'}; };
+  if (other.model == first.model && other.model_place.folder == first.model_place.folder) return;
+  if (file(other) != file(first)) fail_difference("model.path", saying(other), saying(first));
+}
+
+Saying backend_parameter(const Config& config, const char* name) {
+  const auto at = config.backend.params.find(name);
+  if (at == config.backend.params.end()) return {config, config.backend.place, "left at its default"};
+  const auto text = [](const auto& value) { return fmt::format("{}", value); };
+  return {config, at->second.place, std::visit(text, at->second.value)};
+}
+
+void check_same_backend(const Config& first, const Config& other, const Registry& registry) {
+  const ModuleChoice &a = first.backend, &b = other.backend;
+  if (a.name != b.name) fail_difference("backend.name", {other, b.place, b.name}, {first, a.place, a.name});
+  const sluice_module& module = registry.find(SLUICE_BACKEND, a.name, a.place.text);
+  const std::string description = describe_choice(module, b);
+  for (const sluice_param& param : std::span(module.params, module.param_count)) {
+    // It differs if the first configuration's value changes what the backend is told.
+    ModuleChoice changed = b;
+    changed.params.erase(param.name);
+    if (const auto given = a.params.find(param.name); given != a.params.end()) changed.params.insert(*given);
+    if (describe_choice(module, changed) != description)
+      fail_difference(fmt::format("backend.{}", param.name).c_str(), backend_parameter(other, param.name),
+                      backend_parameter(first, param.name));
+  }
+}
+
 }  // namespace
 
-Session open_configs(std::span<const std::string> files, std::span<const std::string> overrides, uint32_t threads) {
+Session open_configs(std::span<const std::string> files, std::span<const std::string> overrides) {
   const std::vector<std::filesystem::path> paths(files.begin(), files.end());
-  // The pool's size stands in the configuration, whose modules only a registry with a pool can check: so the first
-  // file is read twice, the first time for that number.
-  const Config unchecked = paths.empty() ? default_config(overrides, nullptr) : load_config(paths.front(), overrides, nullptr).front();
-  Setup setup = find_plugins(paths, overrides, threads ? threads : configured_threads(unchecked));
+  // The pool's size stands in the configuration, whose modules only a registry with a pool can check: a pool of one
+  // thread does for that, and no other is started before the number is known to be one that the backend takes.
+  const Setup checking = find_plugins(paths, overrides, 1);
   Session s;
-  s.configs = load_configs(paths, overrides, *setup.registry);
+  s.configs = load_configs(paths, overrides, *checking.registry);
+  Setup setup = find_plugins(paths, overrides, configured_threads(s.configs.front()));
   s.pool = std::move(setup.pool), s.registry = std::move(setup.registry);
-  const Config& first = s.configs.front();
   for (const Config& other : s.configs) {
-    if (other.model != first.model)
-      throw Error(fmt::format("{}: model \"{}\" differs from \"{}\" of {}: a comparison runs one model", other.name, other.model, first.model, first.name));
-    if (other.backend.name != first.backend.name)
-      throw Error(fmt::format("{}: backend {} differs from {} of {}", other.name, other.backend.name, first.backend.name, first.name));
+    check_same_model(s.configs.front(), other);
+    check_same_backend(s.configs.front(), other, *s.registry);
   }
   return s;
+}
+
+bool wants_exact(const Words& words, const Config& config) {
+  if (words.has("precision")) return words.choice("precision", "", "exact|fast") == "exact";
+  const auto at = config.backend.params.find("precision");
+  const auto* value = at == config.backend.params.end() ? nullptr : std::get_if<std::string>(&at->second.value);
+  return value && *value == "exact";
 }
 
 void load_model(Session& s, uint32_t context) {
@@ -57,11 +113,17 @@ void load_model(Session& s, uint32_t context) {
     line->advance(done - before, human_bytes(done));
     before = done;
   };
+  options.stop = &interrupt_flag();
+  options.prompt_progress = [line = std::shared_ptr<Progress>()](uint64_t done, uint64_t total) mutable {
+    if (!line) line = std::make_shared<Progress>(total, "prompt");
+    line->advance(done - line->done());
+    if (done == total) line.reset();
+  };
   s.engine = std::make_unique<Engine>(*s.registry, s.configs.front(), options);
 }
 
-Session open_session(std::span<const std::string> files, std::span<const std::string> overrides, uint32_t context, uint32_t threads) {
-  Session s = open_configs(files, overrides, threads);
+Session open_session(std::span<const std::string> files, std::span<const std::string> overrides, uint32_t context) {
+  Session s = open_configs(files, overrides);
   load_model(s, context);
   return s;
 }
@@ -108,65 +170,6 @@ std::string date_text() { return fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime
 
 MemoryUse memory_use(const Engine& engine) {
   return {engine.weight_bytes(), engine.activation_bytes(), engine.workspace_bytes(), peak_rss_bytes()};
-}
-
-// ---- gates ---------------------------------------------------------------------------------------------------
-
-namespace {
-
-struct GateField {
-  const char* name;
-  double (*of)(const PolicyResult& row);
-};
-constexpr GateField kGateFields[] = {
-    {"kld", [](const PolicyResult& r) { return r.kld_mean; }},
-    {"kld_mean", [](const PolicyResult& r) { return r.kld_mean; }},
-    {"kld_p99", [](const PolicyResult& r) { return r.kld_p99; }},
-    {"kld_max", [](const PolicyResult& r) { return r.kld_max; }},
-    {"nll_mean", [](const PolicyResult& r) { return r.nll_mean; }},
-    {"ppl", [](const PolicyResult& r) { return r.ppl; }},
-    {"same_top", [](const PolicyResult& r) { return r.same_top; }},
-    {"tok_s", [](const PolicyResult& r) { return r.tok_s.value_or(kUnknown); }},
-    {"bytes", [](const PolicyResult& r) { return double(r.kv.bytes); }},
-    {"peak_bytes", [](const PolicyResult& r) { return double(r.kv.peak_bytes); }},
-    {"ratio", [](const PolicyResult& r) { return r.kv.ratio; }},
-    {"bits_per_element", [](const PolicyResult& r) { return r.kv.bits_per_element; }},
-};
-
-}  // namespace
-
-std::vector<Gate> parse_gates(std::span<const std::string> texts) {
-  std::vector<Gate> gates;
-  for (const std::string& text : texts) {
-    const size_t at = text.find_first_of("<>");
-    Gate gate{text, text.substr(0, at), at != std::string::npos && text[at] == '>', 0};
-    const char *first = text.data() + std::min(at, text.size() - 1) + 1, *last = text.data() + text.size();
-    std::vector<std::string> names;
-    for (const GateField& f : kGateFields) names.push_back(f.name);
-    const bool number = at != std::string::npos && std::from_chars(first, last, gate.limit).ptr == last && first != last;
-    if (!number) throw Error(fmt::format("--fail-if '{}': write a field, < or >, and a number, as in 'kld>0.05'", text));
-    if (std::find(names.begin(), names.end(), gate.field) == names.end())
-      throw Error(fmt::format("--fail-if '{}': there is no field \"{}\"{}; fields: {}", text, gate.field, did_you_mean(gate.field, names),
-                              fmt::join(names, ", ")));
-    gates.push_back(gate);
-  }
-  return gates;
-}
-
-int judge(std::span<const Gate> gates, std::span<const PolicyResult> rows) {
-  int code = kExitOk;
-  for (const Gate& gate : gates)
-    for (const PolicyResult& row : rows) {
-      if (row.reference) continue;
-      double value = kUnknown;
-      for (const GateField& f : kGateFields)
-        if (gate.field == f.name) value = f.of(row);
-      const bool failed = gate.greater ? !(value <= gate.limit) : !(value >= gate.limit);  // what is not known fails
-      if (!failed) continue;
-      fmt::print(stderr, "sluice: {} does not pass: {} is {:.6g} (--fail-if '{}')\n", row.policy, gate.field, value, gate.text);
-      code = kExitGate;
-    }
-  return code;
 }
 
 }  // namespace sluice

@@ -24,12 +24,15 @@ struct Session {
 };
 
 // Reads the files (none: the defaults) with --set overrides, finds plugins, opens and loads the model, with a
-// progress line. All configurations must agree on model and backend. `context`: positions to be ready for, 0: the
-// configuration's. `threads`: instead of the configuration's, if not 0.
-Session open_session(std::span<const std::string> files, std::span<const std::string> overrides, uint32_t context, uint32_t threads = 0);
+// progress line. All configurations must agree on the model and on all that the backend is told. `context`: positions
+// to be ready for, 0: the configuration's.
+Session open_session(std::span<const std::string> files, std::span<const std::string> overrides, uint32_t context);
 // The first half of it: configurations and plugins, checked; no model.
-Session open_configs(std::span<const std::string> files, std::span<const std::string> overrides, uint32_t threads = 0);
+Session open_configs(std::span<const std::string> files, std::span<const std::string> overrides);
 void load_model(Session& session, uint32_t context);
+
+// --precision exact|fast; without it what the backend's `precision` says, `fast` where it says nothing.
+bool wants_exact(const Words& words, const Config& config);
 
 // The policy of F16 rows that keeps all, named "full".
 Config reference_config(const Config& like);
@@ -41,15 +44,5 @@ uint64_t parameter_count(const ModelFile& file);
 std::string machine_name();
 std::string date_text();
 MemoryUse memory_use(const Engine& engine);
-
-// --fail-if 'kld>0.05': a gate on a field of policy rows.
-struct Gate {
-  std::string text, field;
-  bool greater = false;
-  double limit = 0;
-};
-std::vector<Gate> parse_gates(std::span<const std::string> texts);
-// Prints the rows that do not pass to stderr. The reference is not judged. kExitOk or kExitGate.
-int judge(std::span<const Gate> gates, std::span<const PolicyResult> rows);
 
 }  // namespace sluice

@@ -1,3 +1,4 @@
+// See setup.h.
 #include "apps/setup.h"
 
 #include "core/base/error.h"

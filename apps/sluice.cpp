@@ -37,13 +37,15 @@ Examples:
   sluice compare configs/demo.toml --file book.txt --tokens 512 --html out/compare.html
   sluice compare configs/gear2.toml configs/group2.toml --file book.txt --fail-if 'kld>0.3')",
      run_compare},
-    {"ppl", "perplexity and KL divergence of one policy", R"([CONFIG] --file F | --text S [--tokens N] [--mode decode|chunked]
+    {"ppl", "perplexity and KL divergence of one policy",
+     R"([CONFIG] --file F | --text S [--tokens N] [--mode decode|chunked]
 
 Examples:
   sluice ppl configs/gear4.toml --file wiki.test.raw --tokens 2048
   sluice ppl configs/group4.toml --file wiki.test.raw --mode chunked --chunk 256 --json)",
      run_ppl},
-    {"bench", "prompt and decode speed, with bytes and share of bandwidth", R"([CONFIG...] [-p N] [-n N] [-d N] [-r N] [-t N] [--batch N] [-o FORMAT]
+    {"bench", "prompt and decode speed, with bytes and share of bandwidth",
+     R"([CONFIG...] [-p N] [-n N] [-d N] [-r N] [-t N] [--batch N] [-o FORMAT]
 
 N may be a list or range: 0,1024,4096 or 1-4. A depth is prefilled once and forked for each repetition.
 
@@ -86,7 +88,8 @@ Examples:
   sluice quantize hf/Llama-2-7b llama2-7b-q4_0.gguf --type Q4_0
   sluice quantize smollm2-135m-instruct smollm2-q8_0.gguf --type Q8_0 --requantize)",
      run_quantize},
-    {"synth", "write a model of a true shape with random weights", R"(--shape S [--type T] [--tokenizer FILE] [--format gguf|hf] [--layers N] OUT
+    {"synth", "write a model of a true shape with random weights",
+     R"(--shape S [--type T] [--tokenizer FILE] [--format gguf|hf] [--layers N] OUT
 
 For measuring speed and memory where the real weights are not at hand; its text is noise.
 

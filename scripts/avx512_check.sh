@@ -17,7 +17,7 @@ compile() {
 }
 compile backends/cpu/isa/portable.cpp -Wno-psabi
 compile backends/cpu/isa/avx512vnni.cpp -Wno-psabi -mavx2 -mfma -mf16c -I"$root/tests/avx512"
-compile tests/neon/kernel_check.cpp -DTABLE=kAvx512Vnni
+compile tests/kernels/kernel_check.cpp -DTABLE=kAvx512Vnni
 ${CXX:-g++} "$build"/*.o -o "$build/kernel_check"
 "$build/kernel_check"
 echo "avx512_check: passed"

@@ -21,7 +21,7 @@ compile() {
 }
 compile backends/cpu/isa/portable.cpp -Wno-psabi
 compile backends/cpu/isa/neon.cpp -march=armv8.2-a+dotprod
-compile tests/neon/kernel_check.cpp -DTABLE=kNeon
+compile tests/kernels/kernel_check.cpp -DTABLE=kNeon
 "$compiler" -static "$build"/*.o -o "$build/kernel_check"
 "$emulator" -cpu max "$build/kernel_check"
 # The rest of the backend has to compile for it, too.

@@ -29,13 +29,34 @@ TEST(Text, DidYouMeanFindsTheNearest) {
 }
 
 TEST(Text, HumanBytes) {
-  EXPECT_EQ(human_bytes(0), "0 bytes");
-  EXPECT_EQ(human_bytes(1), "1 byte");
-  EXPECT_EQ(human_bytes(1023), "1023 bytes");
-  EXPECT_EQ(human_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(human_bytes(0), "0 B");
+  EXPECT_EQ(human_bytes(999), "999 B");
+  EXPECT_EQ(human_bytes(1000), "0.98 KiB");
+  EXPECT_EQ(human_bytes(1536), "1.50 KiB");
+  EXPECT_EQ(human_bytes(5879808), "5.61 MiB");
   EXPECT_EQ(human_bytes(98362432), "93.8 MiB");
-  EXPECT_EQ(human_bytes((uint64_t(1) << 30) - 1), "1.0 GiB");
+  EXPECT_EQ(human_bytes(10480000), "9.99 MiB");
+  EXPECT_EQ(human_bytes(10485759), "10.0 MiB");
+  EXPECT_EQ(human_bytes(104857599), "100 MiB");
+  EXPECT_EQ(human_bytes((uint64_t(1) << 30) - 1), "1.00 GiB");
   EXPECT_EQ(human_bytes(UINT64_MAX), "16.0 EiB");
+}
+
+TEST(Text, Split) {
+  using Parts = std::vector<std::string_view>;
+  EXPECT_EQ(split("a|b||c", '|'), (Parts{"a", "b", "", "c"}));
+  EXPECT_EQ(split("a|", '|'), (Parts{"a", ""}));
+  EXPECT_EQ(split("alone", '|'), (Parts{"alone"}));
+  EXPECT_EQ(split("", '|'), (Parts{""}));
+}
+
+TEST(Text, WholeCharactersAreNotCut) {
+  const std::string_view text = "a\xC3\xA9\xE2\x96\x81\xF0\x90\x80\x80z";  // of 1, 2, 3, 4 and 1 bytes
+  const size_t ends[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+  for (size_t limit = 0; limit < std::size(ends); ++limit)
+    EXPECT_EQ(whole_characters(text, limit), text.substr(0, ends[limit])) << limit;
+  // Broken text is cut anywhere.
+  EXPECT_EQ(whole_characters("\x80\x80\x80\x80\x80\x80", 5).size(), 5u);
 }
 
 TEST(Text, Join) {

@@ -23,7 +23,10 @@ struct ArenaTest : ::testing::Test {
 TEST_F(ArenaTest, RandomPiecesNeverOverlapAndSumsAreExact) {
   Arena arena(backend, uint64_t(64) << 20);
   ArenaOwner owner;
-  struct Live { Piece piece; uint8_t mark; };
+  struct Live {
+    Piece piece;
+    uint8_t mark;
+  };
   std::vector<Live> live;
   std::mt19937 random(7);
   uint64_t bytes = 0, peak = 0;

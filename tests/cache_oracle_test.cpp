@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "support/cache_driver.h"
+#include "support/cache_setup.h"
 
 namespace sluice {
 namespace {
@@ -15,28 +15,7 @@ using testing::CacheDriver;
 using testing::PolicyOptions;
 using testing::Rows;
 
-struct CacheOracle : ::testing::Test {
-  ThreadPool pool{2};
-  std::vector<std::filesystem::path> folders{SLUICE_PLUGINS};
-  Registry registry{folders, pool};
-  Instance backend;
-  std::unique_ptr<Arena> arena;
-  ArenaOwner owner;
-  Piece identity;
-  CacheOracle() {
-    registry.add(testing::memory_backend_plugin());
-    registry.add(testing::identity_codec_plugin());
-    backend = registry.create_backend(registry.find(SLUICE_BACKEND, "memory"), {});
-    arena = std::make_unique<Arena>(backend, uint64_t(256) << 20);
-    identity = arena->allocate(8192 * 4, owner);
-    for (uint32_t i = 0; i < 8192; i++) table()[i] = i;
-  }
-  ~CacheOracle() override { arena->release(identity, owner); }
-  uint32_t* table() { return reinterpret_cast<uint32_t*>(identity.data); }
-  CacheDriver driver(const Policy& policy, uint32_t budget, uint32_t max_tokens = 2048, uint32_t seed = 1) {
-    return CacheDriver(policy, *arena, table(), budget, max_tokens, Rows{seed});
-  }
-};
+using CacheOracle = testing::CacheSetup;
 
 std::vector<std::vector<uint32_t>> alive(const CacheDriver& d, uint32_t layer, uint32_t kv_heads) {
   std::vector<std::vector<uint32_t>> positions;
@@ -66,7 +45,8 @@ TEST_F(CacheOracle, O14_O18_O19_BudgetIsThePeakAndAttentionIsMaskedAttention) {
           for (const auto& lane : before) {
             ASSERT_LE(lane.size(), 48u) << "step " << t;
             ASSERT_EQ(std::set<uint32_t>(lane.begin(), lane.end()).size(), lane.size());
-            for (uint32_t r = 0; r < 8 && r <= t; r++) ASSERT_EQ(lane[lane.size() - 1 - r], t - r) << "recent rows stay";
+            for (uint32_t r = 0; r < 8 && r <= t; r++)
+              ASSERT_EQ(lane[lane.size() - 1 - r], t - r) << "recent rows stay";
             if (o.evictor != "h2o" && t >= 4) {
               ASSERT_EQ(lane[3], 3u) << "sinks stay";
             }
@@ -190,7 +170,8 @@ TEST_F(CacheOracle, O21_RetainAndRescueKeepEveryRow) {
   for (uint32_t h : {0u, 1u})
     for (uint32_t side : {0u, 1u})
       for (const auto& [position, row] : d.visible(0, h, side))
-        for (uint32_t c = 0; c < 32; c++) ASSERT_EQ(row[c], Rows{1}.at(side ? testing::kRowV : testing::kRowK, 0, position, h, c));
+        for (uint32_t c = 0; c < 32; c++)
+          ASSERT_EQ(row[c], Rows{1}.at(side ? testing::kRowV : testing::kRowK, 0, position, h, c));
 }
 
 TEST_F(CacheOracle, ForksGoOnAlikeAndLeaveTheOriginalAlone) {

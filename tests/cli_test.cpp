@@ -1,18 +1,14 @@
 // The program as people and scripts meet it: exit codes, what goes to stdout and what to stderr, suggestions, help.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/base/file.h"
+#include "cli_program.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
-
-extern char** environ;
 
 namespace sluice {
 namespace {
@@ -21,40 +17,6 @@ using namespace testing;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-struct Outcome {
-  int code = -1;
-  std::string out, err;
-};
-
-// Runs the program with these words and environment entries added to ours.
-Outcome sluice(const std::vector<std::string>& words, const std::vector<std::string>& variables = {}) {
-  ScratchFolder folder;
-  std::vector<std::string> all = {SLUICE_PROGRAM};
-  all.insert(all.end(), words.begin(), words.end());
-  std::vector<char*> argv, environment;
-  for (std::string& word : all) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  // The first entry of a name counts.
-  std::vector<std::string> own = variables;
-  for (std::string& entry : own) environment.push_back(entry.data());
-  for (char** entry = environ; *entry; ++entry) environment.push_back(*entry);
-  environment.push_back(nullptr);
-
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  const std::string out = (folder / "out").string(), err = (folder / "err").string();
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
-  posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
-  pid_t child = 0;
-  EXPECT_EQ(posix_spawn(&child, SLUICE_PROGRAM, &actions, nullptr, argv.data(), environment.data()), 0);
-  posix_spawn_file_actions_destroy(&actions);
-  int status = 0;
-  waitpid(child, &status, 0);
-  EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
-  return {WEXITSTATUS(status), read_file(out), read_file(err)};
-}
 
 TEST(Cli, NoCommandIsAUsageError) {
   const Outcome outcome = sluice({});

@@ -8,7 +8,9 @@ namespace sluice {
 namespace {
 
 using namespace testing;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 struct Case {
@@ -70,16 +72,26 @@ const Case kCases[] = {
     {"[cache]\nprefill = \"chunk\"\n",
      "x.toml:2:11: [cache] prefill takes \"exact\" or \"chunked\", not the string \"chunk\" (did you mean "
      "\"chunked\"?)"},
+    {"[cache]\npositions = \"rolling\"\nprefix = \"compressed\"\n",
+     "x.toml:2:13: [cache] positions \"rolling\" is not in this version; there is absolute\n"
+     "x.toml:3:10: [cache] prefix \"compressed\" is not in this version; there is exact"},
+    {"[cache]\npositions = \"roling\"\n",
+     "x.toml:2:13: [cache] positions takes \"absolute\" (\"rolling\" is not in this version), not the string "
+     "\"roling\""},
     {"[cache]\nbudget = 0.2\n",
-     "x.toml:2:10: [cache] budget takes tokens (1024), a share (\"20%\") or bytes (\"64MiB\"), not 0.2 (did you mean "
+     "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
+     "(\"64MiB\"), not 0.2 (did you mean "
      "\"20%\"?)"},
     {"[cache]\nbudget = \"20 percent\"\n",
-     "x.toml:2:10: [cache] budget takes tokens (1024), a share (\"20%\") or bytes (\"64MiB\"), not the string \"20 "
+     "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
+     "(\"64MiB\"), not the string \"20 "
      "percent\""},
     {"[cache]\nbudget = 0\n",
-     "x.toml:2:10: [cache] budget takes tokens (1024), a share (\"20%\") or bytes (\"64MiB\"), not 0"},
+     "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
+     "(\"64MiB\"), not 0"},
     {"[cache]\nbudget = \"0%\"\n",
-     "x.toml:2:10: [cache] budget takes tokens (1024), a share (\"20%\") or bytes (\"64MiB\"), not the string \"0%\""},
+     "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
+     "(\"64MiB\"), not the string \"0%\""},
     {"[model]\npath = 7\n", "x.toml:2:8: [model] path takes a string, not 7"},
     {"[plugins]\npath = [\"a\", 1]\n", "x.toml:2:8: [plugins] path takes a path or an array of paths, not an array"},
     {"[eval]\ntasks = { a = 1 }\n", "x.toml:2:9: [eval] tasks takes an array of strings, not a table"},
@@ -94,6 +106,15 @@ const Case kCases[] = {
     {"cache = 3\n", "x.toml:1:9: [cache] is a table, not 3"},
     {"name = 3\n", "x.toml:1:8: name takes a string, not 3"},
     {"name = \"\"\n", "x.toml:1:8: name takes a string, not the string \"\""},
+    // A budget that is wrong is not one that lacks, and an evictor that is not there needs none.
+    {"[cache]\nbudget = \"110%\"\n[evictor]\nname = \"h2o\"\n",
+     "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
+     "(\"64MiB\"), not the string \"110%\""},
+    {"[cache]\nbudget = \"nan%\"\n[[layers]]\nrange = 0\n[layers.evictor]\nname = \"h2o\"\n",
+     "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
+     "(\"64MiB\"), not the string \"nan%\""},
+    {"[evictor]\nname = \"h2\"\n",
+     "x.toml:2:8: there is no evictor \"h2\" (did you mean \"h2o\"?); there are h2o, recent, keyed"},
     // Layers.
     {"[[layers]]\nrange = \"3-1\"\n",
      "x.toml:2:9: [[layers]] range takes \"FIRST-LAST\" or one layer, such as \"0-1\", not the string \"3-1\""},
@@ -206,6 +227,38 @@ TEST(ConfigErrors, AMissingFileIsNamed) {
   const Error error = error_of([] { load_config("/no/such/file.toml", {}, nullptr); });
   EXPECT_THAT(error.what(), HasSubstr("/no/such/file.toml"));
   EXPECT_EQ(error.code(), kExitUsage);
+}
+
+TEST(ConfigErrors, AMissingFileHasNeighbours) {
+  ConfigFolder folder;
+  folder.write("llama2-7b_gear2_h2o20.toml", "");
+  folder.write("other.toml", "");
+  const auto load = [&](const char* name) {
+    return folder.shortened(error_of([&] { load_config(folder.folder / name, {}, nullptr); }).what());
+  };
+  EXPECT_THAT(load("llama2-7b_gear2_h2o2.toml"), EndsWith(" (did you mean \"llama2-7b_gear2_h2o20.toml\"?)"));
+  EXPECT_THAT(load("llama2-7b_gear2_h2o20"), EndsWith(" (did you mean \"llama2-7b_gear2_h2o20.toml\"?)"));
+  EXPECT_THAT(load("other"), EndsWith(" (did you mean \"other.toml\"?)"));
+  EXPECT_THAT(load("something-else.toml"), Not(HasSubstr("did you mean")));
+  EXPECT_THAT(load("no/folder/other.toml"), Not(HasSubstr("did you mean")));
+}
+
+TEST(ConfigErrors, ExtendingHasALimit) {
+  ConfigFolder folder;
+  for (int i = 0; i < 30; ++i) {
+    const std::string next = "\"e" + std::to_string(i + 1) + ".toml\"";
+    folder.write("e" + std::to_string(i) + ".toml", "extends = [" + next + ", " + next + "]\n");
+  }
+  folder.write("e30.toml", "");
+  const std::string limit = "extends brings in more than 64 files, counting one again each time it is extended";
+  // One line, at the element that went beyond.
+  const std::string all = folder.mistakes("extends = \"e0.toml\"\n");
+  EXPECT_THAT(all, ::testing::MatchesRegex("e[0-9]+\\.toml:1:[0-9]+: " + limit));
+  // As many as the limit are read, the same one too.
+  std::string list = "\"e30.toml\"";
+  for (int i = 1; i < 64; ++i) list += ", \"e30.toml\"";
+  EXPECT_EQ(folder.load("extends = [" + list + "]\n").size(), 1u);
+  EXPECT_EQ(folder.mistakes("extends = [" + list + ",\n\"e30.toml\"]\n"), "x.toml:2:1: " + limit);
 }
 
 TEST(ConfigErrors, HostileFilesAreSurvived) {

@@ -35,7 +35,6 @@ TEST(Config, DefaultsAreThoseOfTheTypes) {
   EXPECT_EQ(from_schema.cache.layer_granularity, of_type.cache.layer_granularity);
   EXPECT_EQ(from_schema.cache.compact, of_type.cache.compact);
   EXPECT_EQ(from_schema.cache.rolling, of_type.cache.rolling);
-  EXPECT_EQ(from_schema.cache.share_compressed, of_type.cache.share_compressed);
   EXPECT_EQ(from_schema.sampler.temperature, of_type.sampler.temperature);
   EXPECT_EQ(from_schema.sampler.top_p, of_type.sampler.top_p);
   EXPECT_EQ(from_schema.sampler.min_p, of_type.sampler.min_p);
@@ -65,8 +64,8 @@ prefill = "chunked"
 chunk = 7
 granularity = "layer"
 compact = 1
-positions = "rolling"
-prefix = "compressed"
+positions = "absolute"
+prefix = "exact"
 [evictor]
 name = "h2o"
 recent = "25%"
@@ -97,7 +96,8 @@ score_window = 8
   EXPECT_EQ(c.cache.budget->unit, Budget::Unit::kShare);
   EXPECT_DOUBLE_EQ(c.cache.budget->amount, 0.125);
   EXPECT_EQ(c.cache.interval, 1u);
-  EXPECT_TRUE(c.cache.chunked && c.cache.layer_granularity && c.cache.rolling && c.cache.share_compressed);
+  EXPECT_TRUE(c.cache.chunked && c.cache.layer_granularity);
+  EXPECT_FALSE(c.cache.rolling);
   EXPECT_EQ(c.cache.chunk, 7u);
   EXPECT_EQ(c.cache.compact, 1.0);
   EXPECT_EQ(c.policy.evictor->name, "h2o");
@@ -114,6 +114,8 @@ score_window = 8
   EXPECT_EQ(c.eval.limit, 5u);
   EXPECT_EQ(c.eval.batch, 6u);
   EXPECT_EQ(c.eval.score_window, 8u);
+  EXPECT_EQ(c.eval.place.text, (folder.folder / "x.toml").string() + ":31:1");
+  EXPECT_EQ(folder.one("").eval.place.text, "");
 }
 
 TEST(Config, BudgetsComeInThreeForms) {

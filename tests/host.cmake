@@ -2,7 +2,10 @@
 set(fixtures ${CMAKE_CURRENT_BINARY_DIR}/bad_plugins)
 set(fixture_names idle bad_magic bad_abi bad_size wrong_layout future_revision null_entry no_entry missing_symbol)
 foreach(name ${fixture_names})
-  sluice_add_plugin(test_${name} ${CMAKE_CURRENT_SOURCE_DIR}/bad_plugins/${name}.c)
+  block()
+    unset(SLUICE_PLUGIN_OUTPUT)  # not to be installed
+    sluice_add_plugin(test_${name} ${CMAKE_CURRENT_SOURCE_DIR}/bad_plugins/${name}.c)
+  endblock()
   set_target_properties(test_${name} PROPERTIES OUTPUT_NAME ${name} LIBRARY_OUTPUT_DIRECTORY ${fixtures})
   list(APPEND fixture_targets test_${name})
 endforeach()

@@ -116,6 +116,26 @@ TEST_F(Host, MessagesDoNotCrossInstancesOrThreads) {
   EXPECT_STREQ(error_of([&] { a.check(SLUICE_INVALID, "select"); }).what(), "evictor probe, select: of a");
 }
 
+// A call that succeeded has nothing to explain, and what was said of it explains no later failure.
+TEST_F(Host, SuccessForgetsTheMessage) {
+  const Instance instance = create();
+  const sluice_host* host = instance.host();
+  host->fail(host, SLUICE_NO_MEMORY, "a first try");
+  std::thread([&] { host->fail(host, SLUICE_INVALID, "a job's first try"); }).join();
+  instance.check(SLUICE_OK, "encode");
+  EXPECT_STREQ(error_of([&] { instance.check(SLUICE_INTERNAL, "select"); }).what(),
+               "evictor probe, select: it found a bug of its own");
+}
+
+// Instances come and go at the same addresses; a message stays with the one that it was given for.
+TEST_F(Host, AMessageDoesNotOutliveItsInstance) {
+  for (int i = 0; i < 100; i++) {
+    const Instance instance = create();
+    EXPECT_THAT(error_of([&] { instance.check(SLUICE_INTERNAL, "select"); }).what(), HasSubstr("a bug of its own"));
+    instance.host()->fail(instance.host(), SLUICE_INVALID, "nobody asked");
+  }
+}
+
 TEST_F(Host, AJobsMessageIsNotLost) {
   const Instance instance = create();
   const sluice_host* host = instance.host();
@@ -169,8 +189,8 @@ TEST_F(Host, CountersAddUpPerInstance) {
   EXPECT_EQ(counters[0].denominator, 32);
   EXPECT_EQ(counters[1].numerator, 0);
   EXPECT_TRUE(unrelated.counters().empty());
-  instance.clear_counters();
-  EXPECT_TRUE(instance.counters().empty());
+  stats->add(host, nullptr, 1, 1);
+  EXPECT_EQ(instance.counters().size(), 2u) << "a counter without a name is none";
 }
 
 TEST_F(Host, InstancesAreDestroyedOnce) {

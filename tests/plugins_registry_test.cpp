@@ -54,8 +54,11 @@ TEST_F(Libraries, FilesThatAreNoLibrariesAreListedToo) {
   std::ofstream(folder / "ignored.so") << "not our suffix";
   fs::create_directory(folder / "folder.sluice.so");
   fs::create_symlink("nowhere", folder / "dangling.sluice.so");
+  fs::copy_file(fs::path(SLUICE_BAD_PLUGINS) / "idle.sluice.so", folder / "half.sluice.so");
+  fs::resize_file(folder / "half.sluice.so", fs::file_size(folder / "half.sluice.so") / 2);
   auto reason = reasons(*scan({folder.path()}));
-  EXPECT_EQ(reason.size(), 4u);
+  EXPECT_EQ(reason.size(), 5u);
+  EXPECT_THAT(reason["half"], HasSubstr("is cut off"));  // the loader would end the process
   EXPECT_EQ(reason["text"], "is not a shared library (invalid ELF header)");
   EXPECT_EQ(reason["empty"], "is not a shared library (file too short)");
   EXPECT_THAT(reason["folder"], HasSubstr("does not load"));

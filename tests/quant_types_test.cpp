@@ -81,7 +81,7 @@ TEST(WeightTypes, BlockStructsHaveTheSizeOfTheBlocks) {
 
 TEST(WeightTypes, HalfConversionOfTheSdkIsThatOfTheCore) {
   for (uint32_t h = 0; h < 65536; ++h) {
-    EXPECT_EQ(std::bit_cast<uint32_t>(sluice_f16_to_float(uint16_t(h))),
+    EXPECT_EQ(std::bit_cast<uint32_t>(sluice_from_half(uint16_t(h))),
               std::bit_cast<uint32_t>(half_to_float(uint16_t(h))));
   }
 }

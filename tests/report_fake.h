@@ -114,6 +114,7 @@ inline Comparison fake_comparison() {
   c.kernel = "avx2";
   c.threads = 8;
   c.precision = "exact";
+  c.byte_pairs = {{"gear", "group"}};
   c.memory = {98400000, 3145728, 1048576, 201326592};
   uint64_t seed = 1;
   for (const FakeRow& row : kRows) c.policies.push_back(fake_row(row, seed++));

@@ -8,18 +8,6 @@
 namespace sluice {
 namespace {
 
-TEST(Format, Bytes) {
-  EXPECT_EQ(bytes_text(0), "0 B");
-  EXPECT_EQ(bytes_text(999), "999 B");
-  EXPECT_EQ(bytes_text(1000), "0.98 KiB");
-  EXPECT_EQ(bytes_text(5879808), "5.61 MiB");
-  EXPECT_EQ(bytes_text(10480000), "9.99 MiB");
-  EXPECT_EQ(bytes_text(10485759), "10.0 MiB");
-  EXPECT_EQ(bytes_text(104857599), "100 MiB");
-  EXPECT_EQ(bytes_text(1073741823), "1.00 GiB");
-  EXPECT_EQ(bytes_text(~uint64_t{0}), "16.0 EiB");
-}
-
 TEST(Format, Figures) {
   EXPECT_EQ(count_text(0), "0");
   EXPECT_EQ(count_text(999), "999");

@@ -26,7 +26,7 @@ size_t count(const std::string& text, const std::string& part) {
 
 TEST(HtmlReport, HoldsOneSegmentPerPolicyAndKind) {
   const Comparison comparison = testing::fake_comparison();
-  EXPECT_EQ(count(html_report(comparison), "<rect class=\"segment "), comparison.policies.size() * kByteKinds.size());
+  EXPECT_EQ(count(html_report(comparison), "<rect class=\"segment "), comparison.policies.size() * kKindNames.size());
 }
 
 TEST(HtmlReport, RefersToNothingOutside) {

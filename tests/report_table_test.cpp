@@ -181,7 +181,7 @@ TEST(ComparisonTable, JsonFieldsArePublished) {
     kinds.push_back(item.key());
     sum += item.value().get<uint64_t>();
   }
-  EXPECT_THAT(kinds, ::testing::ElementsAreArray(kByteKinds));
+  EXPECT_THAT(kinds, ::testing::ElementsAreArray(kKindNames));
   EXPECT_EQ(sum, json["policies"][6]["kv"]["bytes"].get<uint64_t>());
   EXPECT_EQ(json["policies"][6]["stats"]["explained share K"], 0.17353);
 }

@@ -68,6 +68,7 @@ TEST(Winners, TheReferenceDoesNotCompeteWithItself) {
 
 TEST(NearestInBytes, TakesTheNearestOfTheOtherCodec) {
   Comparison c;
+  c.byte_pairs = {{"gear", "group"}};
   c.policies = {row("gear2", 280, 0.1, "gear"), row("group2", 160, 0.4, "group"), row("group4", 290, 0.01, "group"),
                 row("uniform4", 281, 0.03, "uniform")};
   EXPECT_EQ(nearest_in_bytes(c, 0), 2u);

@@ -21,7 +21,8 @@ const std::vector<std::vector<std::string>> kPolicies = {
     {"evictor.name=recent", "cache.budget=40", "cache.interval=1"},
     {"evictor.name=random", "evictor.recent=8", "cache.budget=40", "cache.interval=4"},
     {"codec.name=gear", "codec.group=32", "codec.buffer=32", "evictor.name=h2o", "cache.budget=72", "cache.interval=4"},
-    {"codec.name=uniform", "codec.block_rows=16", "evictor.name=sieve", "evictor.recent=8", "cache.budget=48", "cache.interval=4"},
+    {"codec.name=uniform", "codec.block_rows=16", "evictor.name=sieve", "evictor.recent=8", "cache.budget=48",
+     "cache.interval=4"},
 };
 
 std::string text_of(const std::vector<std::string>& settings) {
@@ -32,7 +33,8 @@ std::string text_of(const std::vector<std::string>& settings) {
 
 class RunIdentity : public ::testing::Test {
  protected:
-  std::filesystem::path model = std::filesystem::temp_directory_path() / ("sluice_identity_" + std::to_string(getpid()) + ".gguf");
+  std::filesystem::path model =
+      std::filesystem::temp_directory_path() / ("sluice_identity_" + std::to_string(getpid()) + ".gguf");
   std::vector<int32_t> tokens;
   RunIdentity() {
     testing::TinyModel tiny;
@@ -47,15 +49,19 @@ class RunIdentity : public ::testing::Test {
     Bits bits;
     for (size_t t = first; t < last; t++) {
       const Feed feed{&cache, std::span(tokens).subspan(t, 1), Want::kLast};
-      s.engine->step({&feed, 1}, exact, [&](std::span<const LogitRow> rows) { bits.emplace_back(rows[0].logits.begin(), rows[0].logits.end()); });
+      s.engine->step({&feed, 1}, exact, [&](std::span<const LogitRow> rows) {
+        bits.emplace_back(rows[0].logits.begin(), rows[0].logits.end());
+      });
     }
     return bits;
   }
-  Bits prompt(RunSetup& s, SequenceCache& cache, size_t first, size_t last, bool exact, const SequenceCache* prefix = nullptr) {
+  Bits prompt(RunSetup& s, SequenceCache& cache, size_t first, size_t last, bool exact,
+              const SequenceCache* prefix = nullptr) {
     Bits bits;
-    s.engine->prompt({&cache, std::span(tokens).subspan(first, last - first), Want::kAll}, prefix, exact, [&](std::span<const LogitRow> rows) {
-      for (const LogitRow& row : rows) bits.emplace_back(row.logits.begin(), row.logits.end());
-    });
+    s.engine->prompt({&cache, std::span(tokens).subspan(first, last - first), Want::kAll}, prefix, exact,
+                     [&](std::span<const LogitRow> rows) {
+                       for (const LogitRow& row : rows) bits.emplace_back(row.logits.begin(), row.logits.end());
+                     });
     return bits;
   }
 };
@@ -93,7 +99,8 @@ TEST_F(RunIdentity, BatchedEqualsSingleAndLockstepEqualsAlone) {
       s.engine->step(feeds, exact, [&](std::span<const LogitRow> rows) {
         for (const LogitRow& row : rows) {
           const auto& want = alone[row.feed / 2][t];
-          ASSERT_TRUE(std::equal(want.begin(), want.end(), row.logits.begin())) << text_of(kPolicies[row.feed / 2]) << " token " << t;
+          ASSERT_TRUE(std::equal(want.begin(), want.end(), row.logits.begin()))
+              << text_of(kPolicies[row.feed / 2]) << " token " << t;
         }
       });
     }

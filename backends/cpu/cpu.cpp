@@ -2,6 +2,7 @@
 // kernels in isa/.
 #include "backends/cpu/cpu.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -37,8 +38,9 @@ constexpr sluice_param kParams[kParamCount] = {
      integer(0), integer(1024)},
     {"isa", "instruction set of the kernels; auto: the best this processor has", kIsaNames, SLUICE_CHOICE, 0,
      integer(0), integer(0), integer(4)},
-    {"precision", "fast: 8-bit activations in matmuls; exact: float ones", "fast|exact", SLUICE_CHOICE, 0, integer(0),
-     integer(0), integer(1)},
+    {"precision",
+     "arithmetic of run and bench unless --precision chooses; fast: 8-bit activations in matmuls, exact: float ones",
+     "fast|exact", SLUICE_CHOICE, 0, integer(0), integer(0), integer(1)},
     {"memory", "most memory for weights, buffers and caches, such as \"16GB\" or \"512MiB\"; empty: no cap", nullptr,
      SLUICE_STRING, 0, text(""), text(nullptr), text(nullptr)},
     {"repack",
@@ -70,6 +72,16 @@ bool parse_size(const char* s, uint64_t* bytes) {
   return false;
 }
 
+// Those this process may use, as the host's pool counts them: fewer than there are under taskset or in a container.
+uint32_t available_cores() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return uint32_t(CPU_COUNT(&set));
+#endif
+  const unsigned n = std::thread::hardware_concurrency();
+  return n ? n : 1;
+}
+
 sluice_status create(const sluice_host* host, const sluice_value* params, void** self) {
   Backend* backend = new (std::nothrow) Backend;
   if (!backend) return host->fail(host, SLUICE_NO_MEMORY, "no memory for the backend itself");
@@ -86,8 +98,8 @@ sluice_status create(const sluice_host* host, const sluice_value* params, void**
                         "isa = \"%s\": this processor (%s) does not have it; use \"auto\"", kNames[params[kIsa].i],
                         processor_features()));
   }
-  const unsigned cores = std::thread::hardware_concurrency();
-  backend->threads = params[kThreads].i > 0 ? uint32_t(params[kThreads].i) : cores ? cores : 1;
+  backend->threads = params[kThreads].i > 0 ? uint32_t(params[kThreads].i) : available_cores();
+  // kPrecision is for the host: it asks queue_create() for one or the other.
   backend->repack = params[kRepack].i != 0;
   const char* memory = params[kMemory].s ? params[kMemory].s : "";
   if (*memory && !parse_size(memory, &backend->cap)) {

@@ -30,6 +30,7 @@ class Progress {
 
   // `note` stands at the end of the line: "31.2 tok/s". [one thread at a time]
   void advance(uint64_t n = 1, std::string_view note = {});
+  uint64_t done() const { return done_; }
   // Removes the line, for a message that must stand alone; the next advance() draws it again.
   void clear();
 

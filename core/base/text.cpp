@@ -66,12 +66,23 @@ std::string did_you_mean(std::string_view name, std::span<const std::string_view
 }
 
 std::string human_bytes(uint64_t bytes) {
-  if (bytes < 1024) return bytes == 1 ? "1 byte" : fmt::format("{} bytes", bytes);
+  if (bytes < 1000) return fmt::format("{} B", bytes);
   static constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   double amount = double(bytes) / 1024;
   size_t unit = 0;
-  while (amount >= 1023.95 && unit + 1 < std::size(kUnits)) amount /= 1024, unit++;
-  return fmt::format("{:.1f} {}", amount, kUnits[unit]);
+  for (; amount >= 999.5 && unit + 1 < std::size(kUnits); ++unit) amount /= 1024;
+  const int decimals = amount < 9.995 ? 2 : amount < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", amount, decimals, kUnits[unit]);
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (size_t from = 0; from <= text.size();) {
+    const size_t to = std::min(text.find(separator, from), text.size());
+    parts.push_back(text.substr(from, to - from));
+    from = to + 1;
+  }
+  return parts;
 }
 
 bool valid_utf8(std::string_view text) {
@@ -81,6 +92,13 @@ bool valid_utf8(std::string_view text) {
     text.remove_prefix(length);
   }
   return true;
+}
+
+std::string_view whole_characters(std::string_view text, size_t limit) {
+  if (text.size() <= limit) return text;
+  size_t start = limit;  // of the character that the limit falls into: at most three bytes back
+  while (start > 0 && limit - start < 3 && (uint8_t(text[start]) & 0xC0) == 0x80) --start;
+  return text.substr(0, start + sequence_length(text.substr(start)) > limit ? start : limit);
 }
 
 std::string printable(std::string_view text, size_t limit) {

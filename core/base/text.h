@@ -1,4 +1,4 @@
-// Small text helpers for messages: suggestions, readable sizes, lists, and untrusted names made printable.
+// Small text helpers: suggestions, readable sizes, lists, UTF-8, and untrusted names made printable.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ std::string did_you_mean(std::string_view name, const Range& candidates) {
   return did_you_mean(name, std::span<const std::string_view>(views));
 }
 
-// "17 bytes", "1.5 KiB", "93.8 MiB"
+// Three digits: "17 B", "1.50 KiB", "93.8 MiB".
 std::string human_bytes(uint64_t bytes);
 
 // "a, b, c" of any range of strings.
@@ -37,7 +37,12 @@ std::string join(const Range& items, std::string_view separator = ", ") {
   return text;
 }
 
+// The parts between separators; a text without any is one part. Views into `text`.
+std::vector<std::string_view> split(std::string_view text, char separator);
+
 bool valid_utf8(std::string_view text);
+// The longest beginning of at most `limit` bytes that cuts no UTF-8 character in two.
+std::string_view whole_characters(std::string_view text, size_t limit);
 // Text from a file, safe to print: control characters and invalid bytes as \xNN, shortened beyond `limit` bytes.
 std::string printable(std::string_view text, size_t limit = 80);
 

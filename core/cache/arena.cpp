@@ -18,6 +18,8 @@ namespace {
 constexpr uint32_t kCommitted = 0x80000000u;  // in slab_units_
 constexpr uint64_t kKeptEmptySlabs = 4;       // stay committed, so that a step at a slab's edge does not churn
 
+constexpr uint64_t kLeastReserve = uint64_t(256) << 20;  // below that no other attempt is made
+
 // Address space that reads as zero and takes memory page by page.
 void* reserve_host(uint64_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -40,7 +42,13 @@ Class class_of(uint64_t units) {
 Arena::Arena(const Instance& backend, uint64_t reserve) : backend_(backend), reserve_(reserve & ~(kSlab - 1)) {
   const auto& table = backend.table<sluice_backend>();
   void* address = nullptr;
-  backend.check(table.buffer_create(backend.self(), SLUICE_USE_CACHE, reserve_, &address), "buffer_create");
+  // Where address space is short (ulimit -v, strict overcommit), less may still do.
+  for (;;) {
+    const sluice_status status = table.buffer_create(backend.self(), SLUICE_USE_CACHE, reserve_, &address);
+    if (status == SLUICE_OK) break;
+    if (reserve_ / 2 < kLeastReserve) backend.check(status, "buffer_create");
+    reserve_ = reserve_ / 2 & ~(kSlab - 1);
+  }
   base_ = static_cast<std::byte*>(address);
   node_capacity_ = uint32_t(std::min<uint64_t>(reserve_ / kUnit, uint64_t(1) << 24));
   nodes_ = static_cast<Node*>(reserve_host(uint64_t(node_capacity_) * sizeof(Node)));
@@ -87,8 +95,10 @@ void Arena::insert_free(uint32_t node) {
 void Arena::remove_free(uint32_t node) {
   Node& n = nodes_[node];
   const Class c = class_of(n.units);
-  if (n.previous != kNone) nodes_[n.previous].next = n.next;
-  else free_[c.first][c.second] = n.next;
+  if (n.previous != kNone)
+    nodes_[n.previous].next = n.next;
+  else
+    free_[c.first][c.second] = n.next;
   if (n.next != kNone) nodes_[n.next].previous = n.previous;
   if (free_[c.first][c.second] == kNone) {
     second_level_[c.first] &= ~(1u << c.second);
@@ -141,8 +151,10 @@ void Arena::free_and_merge(uint32_t node) {
   const uint32_t before = nodes_[node].before;
   if (before != kNone && nodes_[before].free) {
     remove_free(before);
-    if (absorb(before, node)) node = before;
-    else insert_free(before);
+    if (absorb(before, node))
+      node = before;
+    else
+      insert_free(before);
   }
   insert_free(node);
 }
@@ -193,7 +205,8 @@ Piece Arena::allocate(uint64_t bytes, ArenaOwner& owner) {
   std::lock_guard lock(mutex_);
   const uint32_t node = units < (uint64_t(1) << 31) ? find_free(units) : kNone;
   if (node == kNone)
-    throw Error(fmt::format("the cache arena is full: {} bytes asked, {} of {} in use", bytes, live_, reserve_), kExitFailed);
+    throw Error(fmt::format("the cache arena is full: {} bytes asked, {} of {} in use", bytes, live_, reserve_),
+                kExitFailed);
   remove_free(node);
   split(node, uint32_t(units));
   try {

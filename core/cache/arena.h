@@ -27,7 +27,8 @@ struct Piece {
 
 class Arena {
  public:
-  // Reserves `reserve` bytes of address space on `backend`, which outlives the arena; memory comes as needed.
+  // Reserves `reserve` bytes of address space on `backend`, which outlives the arena, or a half, a quarter … of it
+  // where the system refuses; memory comes as needed.
   Arena(const Instance& backend, uint64_t reserve);
   ~Arena();
   Arena(const Arena&) = delete;
@@ -40,7 +41,7 @@ class Arena {
   // Gives back what lies beyond `bytes`.
   void shrink(Piece& piece, uint64_t bytes, ArenaOwner& owner);
 
-  uint64_t live() const { return live_; }           // bytes in pieces
+  uint64_t live() const { return live_; }            // bytes in pieces
   uint64_t committed() const { return committed_; }  // bytes backed by memory
   std::byte* base() const { return base_; }
 
@@ -48,9 +49,9 @@ class Arena {
   static constexpr uint32_t kNone = 0xFFFFFFFFu;
   static constexpr uint32_t kSecond = 16;  // second-level classes per power of two
   static constexpr uint64_t kUnit = 64, kSlab = uint64_t(1) << 21;
-  struct Node {  // a piece or a gap; the list in address order covers the reserve
-    uint32_t first = 0, units = 0;  // in units of 64 bytes
-    uint32_t before = kNone, after = kNone;  // neighbours in address order
+  struct Node {                               // a piece or a gap; the list in address order covers the reserve
+    uint32_t first = 0, units = 0;            // in units of 64 bytes
+    uint32_t before = kNone, after = kNone;   // neighbours in address order
     uint32_t previous = kNone, next = kNone;  // in the free list of its class
     bool free = false;
   };
@@ -68,12 +69,12 @@ class Arena {
   const Instance& backend_;
   std::byte* base_ = nullptr;
   uint64_t reserve_ = 0, live_ = 0, committed_ = 0, empty_slabs_ = 0;
-  Node* nodes_ = nullptr;  // [node_capacity_], memory comes as it is touched
+  Node* nodes_ = nullptr;                                        // [node_capacity_], memory comes as it is touched
   uint32_t node_count_ = 0, node_capacity_ = 0, spare_ = kNone;  // spare_: nodes to use again
-  uint32_t* slab_units_ = nullptr;  // [slabs] units in use; kCommitted marks backed slabs
-  std::array<uint32_t, 32> second_level_{};                     // bit s: class (f, s) has gaps
-  uint32_t first_level_ = 0;                                    // bit f: some class (f, .) has gaps
-  std::array<std::array<uint32_t, kSecond>, 32> free_{};        // heads of the free lists
+  uint32_t* slab_units_ = nullptr;                               // [slabs] units in use; kCommitted marks backed slabs
+  std::array<uint32_t, 32> second_level_{};                      // bit s: class (f, s) has gaps
+  uint32_t first_level_ = 0;                                     // bit f: some class (f, .) has gaps
+  std::array<std::array<uint32_t, kSecond>, 32> free_{};         // heads of the free lists
   mutable std::mutex mutex_;
 };
 

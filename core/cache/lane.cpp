@@ -1,3 +1,4 @@
+// See lane.h: how a side's segments grow, shrink and stop being shared.
 #include "core/cache/lane.h"
 
 #include <algorithm>
@@ -67,6 +68,26 @@ void drop_empty_blocks(Side& side) {
 void unshare_rows(Side& side, uint32_t head_dim, const Memory& memory) {
   for (Segment& s : side.segments)
     if (s.shared) replace(s, s.rows, s.rows, head_dim, memory);
+}
+
+void unshare_segment(Side& side, uint32_t row, uint32_t head_dim, const Memory& memory) {
+  Segment& s = side.segments[row / kSegmentRows];
+  if (s.shared) replace(s, s.rows, s.rows, head_dim, memory);
+}
+
+void place_block(sluice_span& span, CodedBlock& block, const uint32_t* slots, uint32_t n, const Memory& memory) {
+  memory.release(block.map);
+  bool run = true;
+  for (uint32_t r = 1; r < n; r++) run &= slots[r] == slots[0] + r;
+  span.rows = n;
+  if (run) {
+    span.slots = nullptr, span.slot_base = slots[0];
+    return;
+  }
+  block.map = memory.allocate(n * sizeof(uint16_t));
+  auto* map = reinterpret_cast<uint16_t*>(block.map.data);
+  for (uint32_t r = 0; r < n; r++) map[r] = uint16_t(slots[r]);
+  span.slots = map, span.slot_base = 0;
 }
 
 }  // namespace sluice

@@ -73,9 +73,9 @@ struct Segment {
 
 // A coded block beside its span: what the span does not tell.
 struct CodedBlock {
-  Piece piece;          // the codec's bytes
-  Piece map;            // uint16_t slots[rows], empty for a run
-  uint64_t bytes = 0;   // of the piece that the codec uses
+  Piece piece;         // the codec's bytes
+  Piece map;           // uint16_t slots[rows], empty for a run
+  uint64_t bytes = 0;  // of the piece that the codec uses
   uint64_t seed = 0;
   uint32_t prompt = 0;
 };
@@ -88,14 +88,18 @@ struct Side {
   uint32_t rows = 0;     // dense rows in use; without a codec: rows up to the highest slot ever used
   uint32_t rescued = 0;  // the first so many dense rows are the side list
   uint32_t first_slot = 0;
-  ArenaArray<uint16_t> slots;      // [rows] of an evicting coded side
-  ArenaArray<sluice_span> spans;   // [blocks], as codecs read them
-  ArenaArray<CodedBlock> blocks;   // [blocks]
+  ArenaArray<uint16_t> slots;     // [rows] of an evicting coded side
+  ArenaArray<sluice_span> spans;  // [blocks], as codecs read them
+  ArenaArray<CodedBlock> blocks;  // [blocks]
 
   uint16_t* row(uint32_t r, uint32_t head_dim) const {
     return reinterpret_cast<uint16_t*>(segments[r / kSegmentRows].piece.data) + uint64_t(r % kSegmentRows) * head_dim;
   }
 };
+
+inline uint32_t slot_of(const sluice_span& span, uint32_t row) {
+  return span.slot_base + (span.slots ? span.slots[row] : row);
+}
 
 // Room for `rows` dense rows: full segments and a last one of a multiple of 16 rows. New room is zeroed;
 // what was shared is copied where it has to grow.
@@ -106,13 +110,18 @@ void release_rows(Side& side, const Memory& memory);
 void release_block(CodedBlock& block, const Memory& memory);
 // Removes the blocks without rows, order kept.
 void drop_empty_blocks(Side& side);
-// Copies private rows into place of shared ones, so that they may be moved.
+// Copies private rows into place of shared ones, so that they may be moved; unshare_segment: those of the segment
+// that holds dense row `row`, so that it may be written.
 void unshare_rows(Side& side, uint32_t head_dim, const Memory& memory);
+void unshare_segment(Side& side, uint32_t row, uint32_t head_dim, const Memory& memory);
+// The block's rows lie in these n slots from now on: a run if they are consecutive, else a stored map.
+void place_block(sluice_span& span, CodedBlock& block, const uint32_t* slots, uint32_t n, const Memory& memory);
 
 // Which slots of an evictor's lane are free, and how many sides still hold a row of each.
 struct SlotPool {
-  ArenaArray<uint16_t> free;     // a stack, the next to use on top
-  ArenaArray<uint8_t> holders;   // [capacity], kept where a codec may hold rows of dead tokens
+  ArenaArray<uint16_t> free;  // a stack, the next to use on top
+  // [capacity], kept where a codec may hold rows of dead tokens. 16 bits: a layer's lane has 2 kv_heads sides.
+  ArenaArray<uint16_t> holders;
 };
 
 }  // namespace sluice

@@ -15,13 +15,14 @@ struct LayerCache {
   Memory memory{};   // of the sequence
   Memory scratch{};  // for the length of a call
 
-  uint32_t capacity = 0;  // slots per lane where tokens are evicted or watched; 0 while there are no tables
-  Piece tables;           // slot_pos [kv_heads][capacity], then signal [kv_heads][capacity] if one is wanted
-  Piece state;            // of the evictor, then a guard line
+  uint32_t capacity = 0;     // slots per lane where tokens are evicted or watched; 0 while there are no tables
+  Piece tables;              // slot_pos [kv_heads][capacity], then signal [kv_heads][capacity] if one is wanted
+  Piece state;               // of the evictor, then a guard line that it must not touch
+  uint64_t state_bytes = 0;  // of the evictor's
   sluice_lanes lanes{};
-  uint32_t live = 0;      // tokens per lane
-  ArenaArray<Side> sides;      // [kv_heads][2]
-  ArenaArray<SlotPool> pools;  // [evictor lanes]
+  uint32_t live = 0;                       // tokens per lane
+  ArenaArray<Side> sides;                  // [kv_heads][2]
+  ArenaArray<SlotPool> pools;              // [evictor lanes]
   ArenaArray<uint32_t> pending_slots;      // [row][evictor lane]: tokens the evictor has not been told of
   ArenaArray<uint32_t> pending_positions;  // [row]
   CacheCounters counters;
@@ -33,7 +34,9 @@ struct LayerCache {
   bool wants_signal() const { return rules().wants_signal(); }
   Side& side(uint32_t head, uint32_t which) const { return sides[head * 2 + which]; }
   uint32_t lane_of(uint32_t head) const { return policy->layer_granularity ? 0 : head; }
-  uint32_t* slot_pos(uint32_t head) const { return reinterpret_cast<uint32_t*>(tables.data) + uint64_t(head) * capacity; }
+  uint32_t* slot_pos(uint32_t head) const {
+    return reinterpret_cast<uint32_t*>(tables.data) + uint64_t(head) * capacity;
+  }
   float* signal(uint32_t head) const {
     return wants_signal() ? reinterpret_cast<float*>(slot_pos(kv_heads())) + uint64_t(head) * capacity : nullptr;
   }
@@ -49,6 +52,8 @@ void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_
 // The same for a snapshot's layer, which gathers a signal for others: slot s holds the token at position s.
 void create_record(LayerCache& layer, uint32_t capacity);
 void release_layer(LayerCache& layer);
+// Throws Error if the evictor wrote past its state in `verb`, just called.
+void check_guard(const LayerCache& layer, std::string_view verb);
 
 // Takes the next free slot of an evictor's lane. There is one: settle() sees to it.
 uint32_t take_slot(LayerCache& layer, uint32_t lane);
@@ -68,7 +73,8 @@ void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt);
 
 // Bytes of the layer by kind.
 void account_layer(const LayerCache& layer, Ledger& ledger);
-// A copy of everything but shared segments, in `memory`.
+// A copy of everything but shared segments, in the memory of `to`, which holds nothing yet. What it has copied where it
+// throws is for release_layer().
 void copy_layer(const LayerCache& from, LayerCache& to);
 
 }  // namespace sluice

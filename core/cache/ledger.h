@@ -4,18 +4,10 @@
 #include <array>
 #include <cstdint>
 #include <numeric>
-#include <string_view>
+
+#include "core/base/byte_kinds.h"
 
 namespace sluice {
-
-enum class Kind : uint32_t {
-  kCodes, kScales, kLowRank, kOutlierValues, kOutlierIndices, kRowPointers, kPadding, kTail, kSideList,
-  kPositions, kIndex, kSignal, kEvictorState, kSnapshot, kPlugin, kSlack
-};
-inline constexpr uint32_t kKinds = 16;
-inline constexpr std::array<std::string_view, kKinds> kKindNames = {
-    "codes",     "scales",    "low_rank", "outlier_values", "outlier_indices", "row_pointers", "padding", "tail",
-    "side_list", "positions", "index",    "signal",         "evictor_state",   "snapshot",     "plugin",  "slack"};
 
 struct Ledger {
   std::array<uint64_t, kKinds> bytes{};

@@ -4,11 +4,22 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/plugins/registry.h"
 
 namespace sluice {
+
+// What a module may say of itself. More is a mistake of its own, refused before sums of sizes wrap around.
+inline constexpr uint32_t kMostPlanRows = 1u << 20;
+inline constexpr uint64_t kMostBytes = uint64_t(1) << 40;
+inline constexpr uint32_t kDecodeRows = 64;  // rows asked of decode() at a time: policy.h promises no more
+
+// Returns `bytes`, what `verb` of the module gave as a size, or throws Error.
+uint64_t sane_bytes(const Instance& module, std::string_view verb, uint64_t bytes);
+// Throws Error if `verb` of the codec says that it wrote more than the `room` bytes it had.
+void check_written(const Instance& codec, std::string_view verb, uint64_t bytes, uint64_t room);
 
 struct LayerPolicy {
   const Instance* evictor = nullptr;

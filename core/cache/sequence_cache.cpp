@@ -1,3 +1,5 @@
+// See sequence_cache.h: how tokens enter and when the policy acts. How it acts on a layer is in layer_cache.h, what
+// others read of a cache in sequence_view.cpp.
 #include "core/cache/sequence_cache.h"
 
 #include <fmt/format.h>
@@ -16,8 +18,13 @@ constexpr uint32_t kMostSlots = 65536;  // of a lane that loses tokens: its slot
 
 }  // namespace
 
-SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget, uint32_t max_tokens)
-    : policy_(&policy), arena_(&arena), identity_(identity), budget_(budget), max_tokens_(max_tokens),
+SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget,
+                             uint32_t max_tokens)
+    : policy_(&policy),
+      arena_(&arena),
+      identity_(identity),
+      budget_(budget),
+      max_tokens_(max_tokens),
       layers_(std::make_unique<LayerCache[]>(policy.geometry.layers)) {
   for (uint32_t l = 0; l < policy.geometry.layers; l++) {
     LayerCache& layer = layers_[l];
@@ -27,30 +34,28 @@ SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* ident
     const std::string who = fmt::format("policy {}: evictor {}", policy.name, layer.rules().evictor->module().name);
     if (budget == 0) throw Error(who + " needs a budget: set [cache] budget");
     if (budget < policy.interval)
-      throw Error(fmt::format("{}: the budget of {} tokens is smaller than the interval of {}; lower [cache] interval or "
-                              "raise [cache] budget", who, budget, policy.interval));
+      throw Error(
+          fmt::format("{}: the budget of {} tokens is smaller than the interval of {}; lower [cache] interval or "
+                      "raise [cache] budget",
+                      who, budget, policy.interval));
     if (narrow_capacity(layer) > kMostSlots)
-      throw Error(fmt::format("{}: a lane that loses tokens holds at most {} slots, this budget needs {}", who, kMostSlots, narrow_capacity(layer)));
+      throw Error(fmt::format("{}: a lane that loses tokens holds at most {} slots, this budget needs {}", who,
+                              kMostSlots, narrow_capacity(layer)));
   }
 }
 
+// Delegates, so that the destructor releases what was copied where a copy fails.
 SequenceCache::SequenceCache(const SequenceCache& other)
-    : policy_(other.policy_), arena_(other.arena_), identity_(other.identity_), budget_(other.budget_),
-      max_tokens_(other.max_tokens_), seen_(other.seen_), layers_(std::make_unique<LayerCache[]>(policy_->geometry.layers)),
-      recorded_layer_(other.recorded_layer_), recorded_(other.recorded_) {
-  assert(other.coming_ == 0);
-  for (uint32_t l = 0; l < policy_->geometry.layers; l++) {
-    layers_[l].memory = {arena_, owner_.get()}, layers_[l].scratch = {arena_, scratch_.get()};
-    copy_layer(other.layers_[l], layers_[l]);
-  }
+    : SequenceCache(*other.policy_, *other.arena_, other.identity_, other.budget_, other.max_tokens_) {
+  other.check_whole();
+  seen_ = other.seen_, recorded_layer_ = other.recorded_layer_, recorded_ = other.recorded_;
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++) copy_layer(other.layers_[l], layers_[l]);
 }
 
 SequenceCache::~SequenceCache() {
   for (uint32_t l = 0; l < policy_->geometry.layers; l++) release_layer(layers_[l]);
   assert(owner_->live == 0 && scratch_->live == 0);
 }
-
-LayerCache& SequenceCache::layer_at(uint32_t layer) const { return layers_[layer]; }
 
 // Slots that decoding needs: the budget, what gathers before an eviction, and dead rows that lie in blocks.
 uint32_t SequenceCache::narrow_capacity(const LayerCache& layer) const {
@@ -59,34 +64,63 @@ uint32_t SequenceCache::narrow_capacity(const LayerCache& layer) const {
   return std::min(uint32_t(std::min(held, 4e9)) + gather, std::max(max_tokens_, 1u));
 }
 
-void SequenceCache::begin(uint32_t n, const SequenceCache* prefix) {
-  assert(coming_ == 0 && n > 0 && (!prefix || seen_ == 0));
-  const uint32_t after = seen_ + (prefix ? prefix->seen() : 0) + n;
+// Tokens for which lanes that lose tokens have slots at any time.
+uint32_t SequenceCache::step_tokens() const { return std::max(policy_->chunk, 1u); }
+
+void SequenceCache::check_whole() const {
+  if (coming_ > 0) throw Error("a step of this sequence failed, so it cannot go on", kExitFailed);
+}
+
+void SequenceCache::check_length(uint64_t after) const {
   if (after > max_tokens_)
     throw Error(fmt::format("the sequence would hold {} tokens, it was made for {}", after, max_tokens_));
-  if (prefix) check_prefix(*prefix, n);
+}
+
+void SequenceCache::check_step(uint32_t n) const {
+  check_whole();
+  check_length(uint64_t(seen_) + n);
+  const bool evicts =
+      std::any_of(policy_->layers.begin(), policy_->layers.end(), [](const LayerPolicy& l) { return l.evictor; });
+  if (evicts && n > step_tokens())
+    throw Error(fmt::format(
+        "policy {}: {} tokens in one step, but its lanes lose tokens and have slots for {} at a time; set [cache] "
+        "prefill = \"chunked\" and chunk",
+        policy_->name, n, step_tokens()));
+}
+
+void SequenceCache::begin(uint32_t n, const SequenceCache* prefix) {
+  assert(n > 0 && (!prefix || seen_ == 0));
+  check_whole();
+  check_length(uint64_t(seen_) + (prefix ? prefix->seen() : 0) + n);
+  if (prefix) prefix->check_whole(), check_prefix(*prefix, n);
   coming_ = n, prefix_ = prefix;
 }
 
 void SequenceCache::reset_layer(LayerCache& layer, uint32_t capacity, uint32_t prompt) const {
   while (layer.sides.count < 2 * layer.kv_heads()) layer.sides.push({}, layer.memory);
   if (layer.capacity > 0) return;
-  if (layer.evicting()) create_slots(layer, capacity, budget_, prompt);
-  else if (layer.wants_signal()) create_record(layer, max_tokens_);
+  if (layer.evicting())
+    create_slots(layer, capacity, budget_, prompt);
+  else if (layer.wants_signal())
+    create_record(layer, max_tokens_);
 }
 
 void SequenceCache::check_prefix(const SequenceCache& prefix, uint32_t n) const {
   for (uint32_t l = 0; l < policy_->geometry.layers; l++) {
     if (prefix.policy_->layers[l].coded() || prefix.evicting(l))
-      throw Error(fmt::format("policy {}: a prefix is shared as exact rows, and {} has none", policy_->name, prefix.policy_->name));
+      throw Error(fmt::format("policy {}: a prefix is shared as exact rows, and {} has none", policy_->name,
+                              prefix.policy_->name));
     const sluice_signal &wanted = policy_->layers[l].signal[1], &held = prefix.policy_->layers[l].signal[1];
     if (wanted.kind == SLUICE_NO_SIGNAL) continue;
     const std::string& evictor = policy_->layers[l].evictor->module().name;
     if (wanted.window > n)
-      throw Error(fmt::format("policy {}: evictor {} looks at the last {} tokens of a prompt, so as many must follow a shared "
-                              "prefix; here {} do", policy_->name, evictor, wanted.window, n));
+      throw Error(
+          fmt::format("policy {}: evictor {} looks at the last {} tokens of a prompt, so as many must follow a shared "
+                      "prefix; here {} do",
+                      policy_->name, evictor, wanted.window, n));
     if (wanted.window == 0 && std::memcmp(&wanted, &held, sizeof wanted) != 0)
-      throw Error(fmt::format("policy {}: the shared prefix was not watched as evictor {} wants it", policy_->name, evictor));
+      throw Error(
+          fmt::format("policy {}: the shared prefix was not watched as evictor {} wants it", policy_->name, evictor));
   }
 }
 
@@ -97,7 +131,10 @@ void SequenceCache::adopt(LayerCache& layer) const {
   for (uint32_t h = 0; h < layer.kv_heads(); h++)
     for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE}) {
       Side& side = layer.side(h, which);
-      for (const Segment& s : from.side(h, which).segments) side.segments.push({s.piece, s.rows, true}, layer.memory);
+      // A segment is shared as far as the prefix fills it: what has room beyond would be written by whoever goes on.
+      const ArenaArray<Segment>& segments = from.side(h, which).segments;
+      for (uint32_t i = 0; i * kSegmentRows < n; i++)
+        side.segments.push({segments[i].piece, std::min(kSegmentRows, n - i * kSegmentRows), true}, layer.memory);
       side.rows = n;
       if (layer.evicting() && layer.rules().codec[which])
         for (uint32_t s = 0; s < n; s++) side.slots.push(uint16_t(s), layer.memory);
@@ -105,7 +142,8 @@ void SequenceCache::adopt(LayerCache& layer) const {
   layer.live = n;
   if (!layer.evicting()) return;
   for (uint32_t p = 0; p < n; p++) {
-    for (uint32_t lane = 0; lane < policy_->evictor_lanes(); lane++) layer.pending_slots.push(take_slot(layer, lane), layer.memory);
+    for (uint32_t lane = 0; lane < policy_->evictor_lanes(); lane++)
+      layer.pending_slots.push(take_slot(layer, lane), layer.memory);
     layer.pending_positions.push(p, layer.memory);
     for (uint32_t h = 0; h < layer.kv_heads(); h++) layer.slot_pos(h)[p] = p;
   }
@@ -117,8 +155,10 @@ void SequenceCache::open_prompt(uint32_t l) {
   LayerCache& layer = layers_[l];
   const uint32_t all = first_new() + coming_;
   if (layer.evicting() && all > kMostSlots)
-    throw Error(fmt::format("policy {}: a prompt of {} tokens at once exceeds the {} slots of a lane that loses tokens; set [cache] "
-                            "prefill = \"chunked\"", policy_->name, all, kMostSlots));
+    throw Error(fmt::format(
+        "policy {}: a prompt of {} tokens at once exceeds the {} slots of a lane that loses tokens; set [cache] "
+        "prefill = \"chunked\"",
+        policy_->name, all, kMostSlots));
   const bool fresh = layer.sides.count == 0;
   reset_layer(layer, all, 1);
   if (layer.evicting() && !fresh) {
@@ -131,7 +171,8 @@ void SequenceCache::open_prompt(uint32_t l) {
 void SequenceCache::place(uint32_t l, sluice_store* places) {
   LayerCache& layer = layers_[l];
   reset_layer(layer, narrow_capacity(layer), 0);
-  const uint32_t first = first_new(), heads = layer.kv_heads(), head_dim = layer.head_dim(), lanes = policy_->evictor_lanes();
+  const uint32_t first = first_new(), heads = layer.kv_heads(), head_dim = layer.head_dim(),
+                 lanes = policy_->evictor_lanes();
   const bool evicting = layer.evicting();
   for (uint32_t i = 0; i < coming_; i++) {
     if (evicting) layer.pending_positions.push(first + i, layer.memory);
@@ -148,6 +189,7 @@ void SequenceCache::place(uint32_t l, sluice_store* places) {
         const bool coded = layer.rules().codec[which] != nullptr;
         const uint32_t row = coded ? side.rows : slot;
         grow_rows(side, row + 1, head_dim, layer.memory);
+        unshare_segment(side, row, head_dim, layer.memory);  // an evicted token's row may be one of a snapshot's
         side.rows = std::max(side.rows, row + 1);
         if (coded && evicting) side.slots.push(uint16_t(slot), layer.memory);
         (which == SLUICE_KEY ? to.k_row : to.v_row) = row;
@@ -167,6 +209,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t lane = 0; lane < lanes; lane++) slots[uint64_t(lane) * n + i] = layer.pending_slots[i * lanes + lane];
   table.insert(evictor.self(), layer.state.data, &layer.lanes, n, slots.data(), layer.pending_positions.data());
+  check_guard(layer, "insert");
   layer.pending_slots.count = layer.pending_positions.count = 0;
   if (!layer.wants_signal()) return;
   const uint32_t kind = layer.rules().signal[prompt].kind;
@@ -178,6 +221,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
         for (uint32_t s = 0; s < layer.capacity; s++)
           signal[s] = kind == SLUICE_SUM ? signal[s] + layer.signal(h)[s] : std::max(signal[s], layer.signal(h)[s]);
     table.observe(evictor.self(), layer.state.data, &layer.lanes, n, signal);
+    check_guard(layer, "observe");
   }
   std::memset(signal, 0, cells * sizeof(float));
 }
@@ -186,11 +230,9 @@ void SequenceCache::evict(LayerCache& layer, uint32_t n) {
   const uint32_t lanes = policy_->evictor_lanes();
   const Instance& evictor = *layer.rules().evictor;
   Scratch<uint32_t> victims(layer.scratch, uint64_t(lanes) * n);
-  evictor.check(policy_->evictor(layer.index).select(evictor.self(), layer.state.data, &layer.lanes, n, victims.data()), "select");
-  const auto* guard = reinterpret_cast<const uint8_t*>(layer.state.data) +
-                      policy_->evictor(layer.index).state_size(evictor.self(), &layer.lanes);
-  if (!std::all_of(guard, guard + 64, [](uint8_t b) { return b == 0xA5; }))
-    throw Error(fmt::format("evictor {} wrote past its state", evictor.module().name), kExitFailed);
+  evictor.check(policy_->evictor(layer.index).select(evictor.self(), layer.state.data, &layer.lanes, n, victims.data()),
+                "select");
+  check_guard(layer, "select");
   const bool record = recorded_layer_ == int32_t(layer.index);
   if (record) recorded_.resize(lanes);
   for (uint32_t h = 0; h < layer.kv_heads(); h++) {
@@ -200,7 +242,8 @@ void SequenceCache::evict(LayerCache& layer, uint32_t n) {
       const uint32_t slot = victims[uint64_t(lane) * n + i];
       if (slot >= layer.capacity || pos[slot] == SLUICE_FREE)
         throw Error(fmt::format("evictor {}: victim {} of lane {} is slot {}, which holds no token or was named twice",
-                                evictor.module().name, i, lane, slot), kExitFailed);
+                                evictor.module().name, i, lane, slot),
+                    kExitFailed);
       if (record && h == (policy_->layer_granularity ? 0 : lane)) recorded_[lane].push_back(pos[slot]);
       pos[slot] = SLUICE_FREE;
       // Rows without a codec go with the mask; coded ones when drop_dead_rows() or compact_blocks() meet them.
@@ -230,13 +273,13 @@ void SequenceCache::settle(LayerCache& layer, uint32_t prompt) {
           if (rules.codec[which]) drop_dead_rows(layer, h, which), compact_blocks(layer, h, which, share);
     };
     if (over && rules.coded()) tidy(policy_->compact);
-    const uint32_t narrow = narrow_capacity(layer), next = std::max(policy_->chunk, 1u);
+    const uint32_t narrow = narrow_capacity(layer), next = step_tokens();
     // Tombstones hold slots: when what is left is not enough for the next step, they go early.
     auto short_of_slots = [&](uint32_t capacity) {
       return rules.coded() && std::any_of(layer.pools.begin(), layer.pools.end(), [&](const SlotPool& pool) {
-        const uint32_t taken = layer.capacity - pool.free.count;
-        return taken + next > capacity && taken > layer.live;
-      });
+               const uint32_t taken = layer.capacity - pool.free.count;
+               return taken + next > capacity && taken > layer.live;
+             });
     };
     if (short_of_slots(narrow)) tidy(1.0);
     if (prompt) renumber(layer, narrow, 0);
@@ -252,84 +295,6 @@ void SequenceCache::end_prompt_layer(uint32_t layer) { settle(layers_[layer], 1)
 void SequenceCache::end() {
   seen_ = first_new() + coming_;
   coming_ = 0, prefix_ = nullptr;
-}
-
-uint32_t* SequenceCache::slot_pos(uint32_t layer) const { return tabled(layer) ? layers_[layer].slot_pos(0) : identity_; }
-float* SequenceCache::signal(uint32_t layer) const { return tabled(layer) ? layers_[layer].signal(0) : nullptr; }
-uint32_t SequenceCache::slot_stride(uint32_t layer) const { return tabled(layer) ? layers_[layer].capacity : 0; }
-uint32_t SequenceCache::slots(uint32_t layer) const { return tabled(layer) ? layers_[layer].capacity : first_new() + coming_; }
-
-uint32_t SequenceCache::dense_spans(uint32_t l, uint32_t head, uint32_t which, sluice_span* out) const {
-  const LayerCache& layer = layers_[l];
-  const Side& side = layer.side(head, which);
-  const uint32_t count = (side.rows + kSegmentRows - 1) / kSegmentRows;
-  if (!out) return count;
-  for (uint32_t i = 0; i < count; i++) {
-    const uint32_t first = i * kSegmentRows, rows = std::min(side.rows - first, kSegmentRows);
-    const bool mapped = layer.evicting() && layer.rules().codec[which];
-    out[i] = {side.segments[i].piece.data, mapped ? &side.slots[first] : nullptr, mapped ? 0 : side.first_slot + first, rows};
-  }
-  return count;
-}
-
-std::span<const sluice_span> SequenceCache::coded_spans(uint32_t l, uint32_t head, uint32_t which) const {
-  const Side& side = layers_[l].side(head, which);
-  return {side.spans.data(), side.spans.count};
-}
-
-uint32_t SequenceCache::max_block_rows(uint32_t layer, uint32_t which) const {
-  uint32_t most = 0;
-  for (uint32_t h = 0; h < policy_->geometry.kv_heads; h++)
-    for (const sluice_span& s : coded_spans(layer, h, which)) most = std::max(most, s.rows);
-  return most;
-}
-
-sluice_block SequenceCache::block(uint32_t layer, uint32_t head, uint32_t which, uint32_t index) const {
-  return layers_[layer].block(head, which, index);
-}
-
-Ledger SequenceCache::ledger() const {
-  Ledger ledger;
-  for (uint32_t l = 0; l < policy_->geometry.layers; l++) account_layer(layers_[l], ledger);
-  ledger[Kind::kPlugin] += policy_->plugin_bytes();
-  return ledger;
-}
-
-double SequenceCache::tokens_kept() const {
-  double sum = 0;
-  for (uint32_t l = 0; l < policy_->geometry.layers; l++) sum += layers_[l].live;
-  return sum / policy_->geometry.layers;
-}
-
-double SequenceCache::rows_not_dense() const {
-  double sum = 0;
-  const uint32_t heads = policy_->geometry.kv_heads;
-  for (uint32_t l = 0; l < policy_->geometry.layers; l++)
-    for (uint32_t i = 0; i < layers_[l].sides.count; i++) {
-      const Side& side = layers_[l].sides[i];
-      const bool coded = layers_[l].rules().codec[i % 2] != nullptr;
-      sum += double(seen_) - (coded ? side.rows - side.rescued : layers_[l].live);
-    }
-  return sum / (2.0 * heads * policy_->geometry.layers);
-}
-
-CacheCounters SequenceCache::counters() const {
-  CacheCounters sum;
-  for (uint32_t l = 0; l < policy_->geometry.layers; l++) {
-    const CacheCounters& c = layers_[l].counters;
-    sum.evicted += c.evicted, sum.coded += c.coded, sum.rescued += c.rescued, sum.retained += c.retained;
-  }
-  return sum;
-}
-
-std::vector<uint32_t> SequenceCache::live_positions(uint32_t layer, uint32_t head) const {
-  std::vector<uint32_t> positions;
-  const uint32_t* pos = slot_pos(layer) + uint64_t(head) * slot_stride(layer);
-  const uint32_t n = evicting(layer) ? layers_[layer].capacity : seen_;
-  for (uint32_t s = 0; s < n; s++)
-    if (pos[s] != SLUICE_FREE) positions.push_back(pos[s]);
-  std::sort(positions.begin(), positions.end());
-  return positions;
 }
 
 }  // namespace sluice

@@ -36,11 +36,17 @@ class SequenceCache {
   uint32_t budget() const { return budget_; }
   uint32_t max_tokens() const { return max_tokens_; }
 
+  // Throws Error if n tokens cannot come as one step, by begin() and place() without open_prompt(): more than
+  // max_tokens, or more than policy().chunk (1 if that is 0) where tokens are evicted, whose slots are counted for so
+  // many.
+  void check_step(uint32_t n) const;
+
   // ---- a step: begin(n), then for every layer place() and tables; then end_layer() of all layers, then end()
   // The next n tokens are on their way. With `prefix` (this cache empty, a prompt to come) they follow all tokens
   // of that cache, one prompt under the snapshot_policy() of this cache's policy. open_prompt() takes over its dense
   // rows by reference and its signal as a start; it outlives this cache and stays as it is. Throws what keeps the
-  // two from being one prompt.
+  // two from being one prompt, with nothing changed. What throws between begin() and end() leaves a cache that can only
+  // be destroyed: begin() and copies refuse it.
   void begin(uint32_t n, const SequenceCache* prefix = nullptr);
   // Takes slots and dense rows for them in `layer`: places[i * kv_heads + h] for token i. [layers in parallel]
   void place(uint32_t layer, sluice_store* places);
@@ -70,10 +76,10 @@ class SequenceCache {
   sluice_block block(uint32_t layer, uint32_t head, uint32_t side, uint32_t index) const;
 
   // ---- what reports need
-  Ledger ledger() const;                  // adds up to owner().live plus plugin bytes, to the byte
+  Ledger ledger() const;  // adds up to owner().live plus plugin bytes, to the byte
   const ArenaOwner& owner() const { return *owner_; }
-  double tokens_kept() const;             // live rows, mean over lanes
-  double rows_not_dense() const;          // tokens coded or evicted, mean over lanes and sides
+  double tokens_kept() const;     // live rows, mean over lanes
+  double rows_not_dense() const;  // tokens coded or evicted, mean over lanes and sides
   CacheCounters counters() const;
   // Positions of the live tokens of a lane, ascending. For tests and reports.
   std::vector<uint32_t> live_positions(uint32_t layer, uint32_t head) const;
@@ -82,8 +88,10 @@ class SequenceCache {
   const std::vector<std::vector<uint32_t>>& recorded_victims() const { return recorded_; }
 
  private:
-  LayerCache& layer_at(uint32_t layer) const;
   uint32_t first_new() const { return seen_ + (prefix_ ? prefix_->seen() : 0); }
+  uint32_t step_tokens() const;
+  void check_whole() const;
+  void check_length(uint64_t after) const;
   uint32_t narrow_capacity(const LayerCache& layer) const;
   void reset_layer(LayerCache& layer, uint32_t capacity, uint32_t prompt) const;
   void adopt(LayerCache& layer) const;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -50,8 +51,7 @@ struct CacheConfig {
   uint32_t chunk = 256;          // rows of a chunk
   bool layer_granularity = false;
   double compact = 0.75;
-  bool rolling = false;           // positions = "rolling"
-  bool share_compressed = false;  // prefix = "compressed"
+  bool rolling = false;  // positions = "rolling", which parsing refuses in this version
 };
 
 // Which policy serves a layer. An empty codec is F16, an empty evictor keeps all.
@@ -72,7 +72,9 @@ struct SamplerConfig {
   uint64_t seed = 0;
 };
 
+// Checked, and used by nothing in this version.
 struct EvalConfig {
+  Place place;  // of the section; empty: there is none
   std::vector<std::string> tasks;
   std::string protocol = "lm-eval";
   std::filesystem::path data;
@@ -115,6 +117,8 @@ std::string describe_choice(const sluice_module& module, const ModuleChoice& cho
 // The merged file as TOML with a comment per value telling where it came from (`sluice config show`).
 std::string show_config(const std::filesystem::path& file, std::span<const std::string> overrides,
                         const Registry* registry);
+// The text as a TOML value, in quotes.
+std::string toml_text(std::string_view text);
 // Every key with type, default and meaning, as Markdown (docs/configuration.md) or JSON schema.
 std::string config_reference_markdown(const Registry* registry);
 std::string config_schema_json(const Registry* registry);

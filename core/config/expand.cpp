@@ -1,3 +1,4 @@
+// See expand.h: `extends`, [sweep] and --set, as operations on tables.
 #include "core/config/expand.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// See mistakes.h: lines sorted by where they stand, in the order in which their files were met.
 #include "core/config/mistakes.h"
 
 #include <algorithm>
@@ -39,11 +40,8 @@ void Mistakes::add(const Place& place, std::string_view message) {
 }
 
 void Mistakes::add_lines(std::string_view lines) {
-  for (size_t from = 0; from < lines.size();) {
-    const size_t to = std::min(lines.find('\n', from), lines.size());
-    const std::string_view line = lines.substr(from, to - from);
+  for (const std::string_view line : split(lines, '\n')) {
     if (!line.empty() && std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.emplace_back(line);
-    from = to + 1;
   }
 }
 

@@ -230,8 +230,19 @@ struct Parser {
                                               printable(entry.key), join(all), hint));
   }
 
-  void needs_budget(const std::optional<ModuleChoice>& evictor, const char* label) {
-    if (!evictor || evictor->name.empty() || config.cache.budget) return;
+  bool exists(const char* interface_id, const std::string& name) const {
+    if (!registry) return true;
+    const auto& modules = registry->modules();
+    return std::any_of(modules.begin(), modules.end(), [&](const Module& module) {
+      return module.module && module.interface_id == interface_id && module.name == name;
+    });
+  }
+
+  // Nothing about an evictor or a budget that is wrong by itself and was reported so.
+  void needs_budget(const std::optional<ModuleChoice>& evictor, const char* label, const Table& root) {
+    if (!evictor || evictor->name.empty() || !exists(SLUICE_EVICTOR, evictor->name)) return;
+    const Node* cache = root.find("cache");
+    if (cache && (!cache->table() || cache->table()->find("budget"))) return;
     mistakes.add(
         evictor->place,
         fmt::format("[{}] {} needs to know how much to keep: set cache.budget, such as \"20%\"", label, evictor->name));
@@ -247,6 +258,7 @@ struct Parser {
           config.backend = choice(entry.node, name, SLUICE_BACKEND, config.backend.name);
         } else {
           plain_section(name, *entry.node.table());
+          if (name == "eval") config.eval.place = entry.node.place;
         }
       }
       if (!section && !known_key("", name, entry.node)) unknown_at_top(entry);
@@ -254,8 +266,8 @@ struct Parser {
     if (!root.find("backend")) check_module(config.backend, "backend", SLUICE_BACKEND);
     config.policy = policy(root.find("evictor"), root.find("codec"), "");
     if (const Node* list = root.find("layers")) layers(*list, root);
-    needs_budget(config.policy.evictor, "evictor");
-    for (const LayerRange& range : config.layers) needs_budget(range.policy.evictor, "layers.evictor");
+    needs_budget(config.policy.evictor, "evictor", root);
+    for (const LayerRange& range : config.layers) needs_budget(range.policy.evictor, "layers.evictor", root);
     // In the pipeline itself "switched off" and "not there" are the same.
     for (auto* member : {&config.policy.evictor, &config.policy.key_codec, &config.policy.value_codec}) {
       if (*member && (*member)->name.empty()) member->reset();

@@ -64,8 +64,9 @@ line and column. `sluice config show FILE` prints what a file comes to and where
 - **Sides**: `[codec.key]` and `[codec.value]` do the same for K and V. One of them without a `[codec]` leaves the other
   side in F16.
 - **Sweeps**: a `[sweep]` makes several policies of one file. `"cache.budget" = ["20%", "50%"]` goes through values, and
-  several such keys through all combinations. `[[sweep.variant]]` gives a named row with keys of its own or `extends`; what
-  a variant extends takes the place of what the file extends, so the file's own keys win over it, and the variant's over both.
+  several such keys through all combinations. `[[sweep.variant]]` gives a named row with keys of its own or `extends`;
+  what a variant extends takes the place of what the file extends, so the file's own keys win over it, and the
+  variant's over both.
 )";
 
 std::string cell(std::string_view text) {

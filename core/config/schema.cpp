@@ -1,3 +1,4 @@
+// See schema.h: the table of keys, and what their types take.
 #include "core/config/schema.h"
 
 #include <fmt/format.h>
@@ -41,7 +42,7 @@ constexpr Section kSections[] = {
               "[codec.key] and [codec.value] override it for one side, with a codec of their own or other values.", true},
     {"layers", "[[layers]] overrides evictor and codec for a range of layers by its own [layers.evictor] and [layers.codec]."},
     {"sampler", "How the next token is chosen."},
-    {"eval", "What is evaluated, and how."},
+    {"eval", "What is evaluated, and how. Evaluation is not in this version: these keys are checked and not used."},
     {"sweep", "Several policies in one file: keys with arrays of values give all their combinations, [[sweep.variant]] "
               "gives named rows with keys of their own or `extends`."},
 };
@@ -75,10 +76,10 @@ constexpr Key kKeys[] = {
      [](Config& c, const Node& n) { c.cache.layer_granularity = is(n, "layer"); }},
     {"cache.compact", KeyType::kNumber, "0.75", 0, 1, true, "", "a block is compacted when less than this share of its rows lives; 1.0: at once",
      [](Config& c, const Node& n) { c.cache.compact = real(n); }},
-    {"cache.positions", KeyType::kChoice, "\"absolute\"", 0, 0, false, "absolute|rolling", "positions as in the text, or by rank among the tokens kept, for runs beyond the trained context",
-     [](Config& c, const Node& n) { c.cache.rolling = is(n, "rolling"); }},
-    {"cache.prefix", KeyType::kChoice, "\"exact\"", 0, 0, false, "exact|compressed", "sequences share a common prefix as exact rows, identical to a run without sharing, or compressed, with less memory and other results",
-     [](Config& c, const Node& n) { c.cache.share_compressed = is(n, "compressed"); }},
+    {"cache.positions", KeyType::kChoice, "\"absolute\"", 0, 0, false, "absolute", "positions as in the text, or by rank among the tokens kept, for runs beyond the trained context",
+     [](Config& c, const Node& n) { c.cache.rolling = is(n, "rolling"); }, "rolling"},
+    {"cache.prefix", KeyType::kChoice, "\"exact\"", 0, 0, false, "exact", "sequences share a common prefix as exact rows, identical to a run without sharing, or compressed, with less memory and other results",
+     [](Config&, const Node&) {}, "compressed"},
 
     {"evictor.name", KeyType::kText, "", 0, 0, false, "", "the evictor; \"none\" keeps all tokens, also where an extended file says otherwise",
      [](Config&, const Node&) {}},
@@ -112,16 +113,6 @@ constexpr Key kKeys[] = {
      [](Config& c, const Node& n) { c.eval.score_window = u32(n); }},
 };
 // clang-format on
-
-std::vector<std::string_view> split(std::string_view list) {
-  std::vector<std::string_view> parts;
-  for (size_t from = 0; from <= list.size();) {
-    const size_t to = std::min(list.find('|', from), list.size());
-    parts.push_back(list.substr(from, to - from));
-    from = to + 1;
-  }
-  return parts;
-}
 
 std::string bound(const Key& key, double value) {
   return key.type == KeyType::kInteger ? fmt::format("{}", int64_t(value)) : fmt::format("{}", value);
@@ -165,7 +156,7 @@ bool fits(const Key& key, const Node& node) {
       return node.text();
     case KeyType::kChoice: {
       if (!node.text()) return false;
-      for (const std::string_view choice : split(key.choices)) {
+      for (const std::string_view choice : split(key.choices, '|')) {
         if (choice == *node.text()) return true;
       }
       return false;
@@ -205,23 +196,26 @@ std::string describe_key_type(const Key& key) {
       return "a path";
     case KeyType::kChoice: {
       std::vector<std::string> quoted;
-      for (const std::string_view choice : split(key.choices)) quoted.push_back(fmt::format("\"{}\"", choice));
-      return join(quoted, " or ");
+      for (const std::string_view choice : split(key.choices, '|')) quoted.push_back(fmt::format("\"{}\"", choice));
+      return join(quoted, " or ") +
+             (key.later.empty() ? "" : fmt::format(" (\"{}\" is not in this version)", key.later));
     }
     case KeyType::kTexts:
       return "an array of strings";
     case KeyType::kPaths:
       return "a path or an array of paths";
     case KeyType::kBudget:
-      return "tokens (1024), a share (\"20%\") or bytes (\"64MiB\")";
+      return "tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes (\"64MiB\")";
   }
   return "";
 }
 
 std::string check_value(const Key& key, const Node& node) {
   if (fits(key, node)) return "";
+  if (node.text() && !key.later.empty() && *node.text() == key.later)
+    return fmt::format("\"{}\" is not in this version; there is {}", key.later, key.choices);
   std::string message = fmt::format("takes {}, not {}", describe_key_type(key), found(node));
-  if (key.type == KeyType::kChoice && node.text()) message += did_you_mean(*node.text(), split(key.choices));
+  if (key.type == KeyType::kChoice && node.text()) message += did_you_mean(*node.text(), split(key.choices, '|'));
   if (key.type == KeyType::kBudget) {
     const double* share = std::get_if<double>(&node.value);
     if (share && *share > 0 && *share <= 1) message += fmt::format(" (did you mean \"{:g}%\"?)", *share * 100);

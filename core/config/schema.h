@@ -24,6 +24,7 @@ struct Key {
   std::string_view choices;  // "exact|chunked"
   std::string_view doc;
   void (*set)(Config& config, const Node& node);  // of a value that passed check_value
+  std::string_view later = {};                    // a choice that will come: refused with that reason
 };
 
 // A table of the configuration: "cache", or "" for the top level. Module tables take the module's keys as well.

@@ -1,3 +1,4 @@
+// See tree.h. Reads with toml++ and writes TOML by hand, a comment per value.
 #include "core/config/tree.h"
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr uint64_t kFileLimit = 4 << 20;
 constexpr size_t kDepthLimit = 32;
+constexpr size_t kExtendLimit = 64;  // files that extend two others each would otherwise be read 2^depth times
 
 // Turns toml++'s nodes into ours. `origin` is the file, or "--set KEY" whose values share one place.
 struct Converter {
@@ -66,36 +68,6 @@ struct Converter {
   }
 };
 
-std::string toml_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-          out += fmt::format("\\u{:04X}", static_cast<unsigned char>(c));
-        } else {
-          out += c;
-        }
-    }
-  }
-  return out + '"';
-}
-
 std::string key_text(std::string_view key) {
   const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
@@ -110,11 +82,27 @@ std::string number_text(double value) {
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
 
+// A hint at another configuration beside a file that does not exist.
+std::string similar_file(const fs::path& file) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(file.parent_path().empty() ? "." : file.parent_path(), error), end;
+       !error && entry != end; entry.increment(error)) {
+    if (entry->path().extension() == ".toml") names.push_back(entry->path().filename().string());
+  }
+  std::sort(names.begin(), names.end());  // of equally near ones always the same
+  const std::string name = file.filename().string();
+  if (std::find(names.begin(), names.end(), name + ".toml") != names.end())
+    return fmt::format(" (did you mean \"{}.toml\"?)", name);
+  return did_you_mean(name, names);
+}
+
 // Follows `extends` with the chain of files that led here.
 struct Reader {
   Mistakes& mistakes;
   std::vector<fs::path> chain;        // canonical
   std::vector<std::string> readable;  // the same as the user wrote them
+  size_t extends_followed = 0;        // repetitions included
 
   FileLayers layers(const fs::path& file) {
     std::error_code error;
@@ -143,6 +131,13 @@ struct Reader {
   }
 
   void add(const Node& element, Table& base) {
+    if (extends_followed > kExtendLimit) return;  // said already
+    if (++extends_followed > kExtendLimit) {
+      mistakes.add(element.place, fmt::format("extends brings in more than {} files, counting one again each time it "
+                                              "is extended",
+                                              kExtendLimit));
+      return;
+    }
     const std::string* name = element.text();
     if (!name || name->empty()) {
       mistakes.add(element.place, fmt::format("extends takes a file or an array of files, not {}", found(element)));
@@ -168,16 +163,6 @@ struct Reader {
     Table merged = layers(file).merged();
     merged.erase("name");
     merge(base, merged);
-  }
-
-  static std::string similar_file(const fs::path& file) {
-    std::vector<std::string> names;
-    std::error_code error;
-    for (fs::directory_iterator entry(file.parent_path().empty() ? "." : file.parent_path(), error), end;
-         !error && entry != end; entry.increment(error)) {
-      if (entry->path().extension() == ".toml") names.push_back(entry->path().filename().string());
-    }
-    return did_you_mean(file.filename().string(), names);
   }
 };
 
@@ -213,6 +198,36 @@ void write_values(const Table& table, bool comment, const std::string& path, std
 }
 
 }  // namespace
+
+std::string toml_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+          out += fmt::format("\\u{:04X}", static_cast<unsigned char>(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out + '"';
+}
 
 const Node* Table::find(std::string_view key) const {
   for (const Entry& entry : entries) {
@@ -257,7 +272,8 @@ Table read_table(const fs::path& file, Mistakes& mistakes) {
   try {
     text = read_file(file, kFileLimit);
   } catch (const Error& error) {
-    mistakes.add_lines(error.what());
+    std::error_code unknown;
+    mistakes.add_lines(error.what() + (fs::exists(file, unknown) ? "" : similar_file(file)));
     return {};
   }
   const Converter converter{file.string(), file.parent_path(), false, mistakes};

@@ -47,11 +47,6 @@ struct Job {
   }
 };
 
-uint64_t row_bytes(uint32_t type, uint64_t cols) {
-  const sluice_gguf_type& info = *sluice_gguf_type_info(type);
-  return cols / info.block * info.bytes;
-}
-
 // The input's row that becomes row `to`: where RoPE's partners are half a head apart instead of neighbours.
 uint64_t source_row(uint64_t to, uint32_t head_dim) {
   if (head_dim == 0) return to;
@@ -165,7 +160,8 @@ void Converter::check_values(const Job& job, uint64_t row, std::span<const float
 
 void Converter::convert_rows(const Job& job, uint64_t first, uint64_t count, std::byte* out, double& error,
                              double& norm) const {
-  const uint64_t cols = job.cols(), from_bytes = row_bytes(job.from, cols), to_bytes = row_bytes(job.to.type, cols);
+  const uint64_t cols = job.cols(), from_bytes = sluice_gguf_row_bytes(job.from, cols),
+                 to_bytes = sluice_gguf_row_bytes(job.to.type, cols);
   std::vector<float> values(cols), back(cols);
   for (uint64_t row = first; row < first + count; ++row, out += to_bytes) {
     const uint64_t from = source_row(row, job.halves);
@@ -192,8 +188,8 @@ QuantizedTensor Converter::convert(const Job& job, const std::function<void(uint
   result.from = job.from, result.to = job.to.type;
   result.rows = job.rows(), result.cols = job.cols();
   result.reason = job.to.reason, result.fallback = job.to.fallback;
-  const uint64_t bytes = row_bytes(job.to.type, job.cols());
-  const uint64_t from_bytes = row_bytes(job.from, job.cols());
+  const uint64_t bytes = sluice_gguf_row_bytes(job.to.type, job.cols());
+  const uint64_t from_bytes = sluice_gguf_row_bytes(job.from, job.cols());
   // Sums by piece, added in the order of rows: the figures do not depend on which thread was faster.
   struct Sums {
     double error = 0, norm = 0;
@@ -204,7 +200,7 @@ QuantizedTensor Converter::convert(const Job& job, const std::function<void(uint
   const bool entries = job.halves != 0 && result.rows == 1;
   Job unit = job;
   if (entries) unit.shape = {1, job.cols()};
-  const uint64_t rows = unit.rows(), out_bytes = entries ? row_bytes(job.to.type, 1) : bytes;
+  const uint64_t rows = unit.rows(), out_bytes = entries ? sluice_gguf_row_bytes(job.to.type, 1) : bytes;
   stream_rows(
       rows, out_bytes, pool_,
       [&](uint64_t first, uint64_t count, std::byte* out) {
@@ -240,7 +236,7 @@ QuantizeReport quantize_model(const fs::path& in, const fs::path& out, const Qua
     job.to = choose_weight_type(job.name, vector, job.cols(), options.type, input.tied, options.pure);
     if (vector) job.to.type = job.from;  // F32, or as a GGUF file has it
     report.bytes_in += job.bytes;
-    bytes_out += job.rows() * row_bytes(job.to.type, job.cols());
+    bytes_out += job.rows() * sluice_gguf_row_bytes(job.to.type, job.cols());
   }
   report.requantized_from = requantized_types(input.jobs);
   if (!report.requantized_from.empty() && !options.requantize) {

@@ -40,16 +40,11 @@ Vocabulary vocabulary_for(const SynthOptions& options) {
   return vocabulary;
 }
 
-uint64_t row_bytes(uint32_t type, uint64_t cols) {
-  const sluice_gguf_type& info = *sluice_gguf_type_info(type);
-  return cols / info.block * info.bytes;
-}
-
 // A tensor with its type, and how to make its bytes.
 struct Piece {
   TensorShape shape;
   uint32_t type = 0;
-  uint64_t bytes() const { return shape.rows * row_bytes(type, shape.cols); }
+  uint64_t bytes() const { return shape.rows * sluice_gguf_row_bytes(type, shape.cols); }
 };
 
 class Generator {
@@ -78,7 +73,8 @@ const RandomBlocks& Generator::blocks(uint32_t type, float deviation) {
 
 void Generator::make(const Piece& piece, const std::function<void(std::span<const std::byte>)>& write) {
   const TensorShape& shape = piece.shape;
-  const uint64_t bytes = row_bytes(piece.type, shape.cols), tensor_seed = mix_seed(options_.seed, ++tensors_);
+  const uint64_t bytes = sluice_gguf_row_bytes(piece.type, shape.cols),
+                 tensor_seed = mix_seed(options_.seed, ++tensors_);
   const auto written = [&](std::span<const std::byte> made) {
     check_interrupt(options_.stop, out_);
     write(made);

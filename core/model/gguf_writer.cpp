@@ -99,9 +99,8 @@ void GgufWriter::copy(const GgufEntry& entry) {
 
 uint64_t GgufWriter::add_tensor(std::string_view name, uint32_t type, std::span<const uint64_t> shape) {
   assert(!head_written_ && !shape.empty() && shape.size() <= 4);
-  const sluice_gguf_type* const info = sluice_gguf_type_info(type);
-  assert(info && shape[0] % info->block == 0);
-  uint64_t bytes = shape[0] / info->block * info->bytes;
+  assert(sluice_gguf_type_info(type) && shape[0] % sluice_gguf_type_info(type)->block == 0);
+  uint64_t bytes = sluice_gguf_row_bytes(type, shape[0]);
   for (const uint64_t size : shape.subspan(1)) bytes *= size;
   append_string(infos_, name);
   append(infos_, uint32_t(shape.size()));

@@ -1,3 +1,4 @@
+// See weights.h: which tensors of the file are which weights, and their way to the backend.
 #include "core/model/weights.h"
 
 #include <fmt/format.h>
@@ -7,8 +8,9 @@
 
 namespace sluice {
 
-Weights::Weights(const Instance& backend, const ModelFile& file, const std::function<void(uint64_t, uint64_t)>& progress)
-    : backend_(backend), file_(file) {
+Weights::Weights(const Instance& backend, const ModelFile& file,
+                 const std::function<void(uint64_t, uint64_t)>& progress)
+    : backend_(backend), file_(file), owned_(backend) {
   uint64_t total = 0;
   for (const Tensor& t : file.tensors()) total += t.bytes;
   auto weight = [&](const std::string& name) {
@@ -45,21 +47,23 @@ Weights::Weights(const Instance& backend, const ModelFile& file, const std::func
   rope_frequency = upload_row(frequency.data(), uint32_t(frequency.size()));
 }
 
-Weights::~Weights() {
-  const auto& table = backend_.table<sluice_backend>();
-  for (sluice_weight* w : owned_) table.weight_destroy(backend_.self(), w);
-  for (void* b : buffers_) table.buffer_destroy(backend_.self(), b);
+Weights::Owned::~Owned() {
+  const auto& table = backend.table<sluice_backend>();
+  for (sluice_weight* w : weights)
+    if (w) table.weight_destroy(backend.self(), w);
+  for (void* b : buffers)
+    if (b) table.buffer_destroy(backend.self(), b);
 }
 
 const sluice_weight* Weights::upload(const Tensor& tensor) {
   const auto& table = backend_.table<sluice_backend>();
   if (!table.weight_type(backend_.self(), tensor.type))
-    throw Error(fmt::format("{}: backend {} cannot hold tensor {} of type {}", file_.path().string(), backend_.module().name,
-                            tensor.name, tensor.stored_as));
-  sluice_weight* w = nullptr;
-  backend_.check(table.weight_create(backend_.self(), tensor.type, uint32_t(tensor.rows), uint32_t(tensor.cols), tensor.data, tensor.bytes, &w),
+    throw Error(fmt::format("{}: backend {} cannot hold tensor {} of type {}", file_.path().string(),
+                            backend_.module().name, tensor.name, tensor.stored_as));
+  sluice_weight*& w = owned_.weights.emplace_back(nullptr);
+  backend_.check(table.weight_create(backend_.self(), tensor.type, uint32_t(tensor.rows), uint32_t(tensor.cols),
+                                     tensor.data, tensor.bytes, &w),
                  "weight_create");
-  owned_.push_back(w);
   bytes_ += table.weight_bytes(backend_.self(), w);
   file_bytes_ += tensor.bytes;
   file_.drop_pages(tensor);
@@ -68,9 +72,9 @@ const sluice_weight* Weights::upload(const Tensor& tensor) {
 
 float* Weights::upload_row(const float* values, uint32_t n) {
   const auto& table = backend_.table<sluice_backend>();
-  void* address = nullptr;
-  backend_.check(table.buffer_create(backend_.self(), SLUICE_USE_WEIGHTS, n * sizeof(float), &address), "buffer_create");
-  buffers_.push_back(address);
+  void*& address = owned_.buffers.emplace_back(nullptr);
+  backend_.check(table.buffer_create(backend_.self(), SLUICE_USE_WEIGHTS, n * sizeof(float), &address),
+                 "buffer_create");
   sluice_queue* queue = nullptr;
   backend_.check(table.queue_create(backend_.self(), 1, &queue), "queue_create");
   sluice_status status = table.write(backend_.self(), queue, address, values, n * sizeof(float));

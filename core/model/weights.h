@@ -11,8 +11,8 @@
 namespace sluice {
 
 struct LayerWeights {
-  const sluice_weight *attn_norm, *q, *k, *v, *o;       // o: attn_output
-  sluice_mat q_bias, k_bias, v_bias;                    // one row on the device; data NULL where there is none
+  const sluice_weight *attn_norm, *q, *k, *v, *o;  // o: attn_output
+  sluice_mat q_bias, k_bias, v_bias;               // one row on the device; data NULL where there is none
   const sluice_weight *ffn_norm, *gate, *up, *down;
 };
 
@@ -21,24 +21,31 @@ class Weights {
   // Uploads tensor by tensor and lets the file's pages go. `progress(done, total)` in bytes may be empty. Throws
   // Error for types the backend cannot hold and for sizes beyond its memory.
   Weights(const Instance& backend, const ModelFile& file, const std::function<void(uint64_t, uint64_t)>& progress);
-  ~Weights();
   Weights(const Weights&) = delete;
 
   const sluice_weight* embedding = nullptr;
   const sluice_weight* output_norm = nullptr;
   const sluice_weight* output = nullptr;  // the embedding's where they are tied
   std::vector<LayerWeights> layers;
-  const float* rope_frequency = nullptr;  // [head_dim / 2] on the device
-  uint64_t bytes() const { return bytes_; }        // on the device
+  const float* rope_frequency = nullptr;     // [head_dim / 2] on the device
+  uint64_t bytes() const { return bytes_; }  // on the device
   uint64_t file_bytes() const { return file_bytes_; }
 
  private:
+  // What was made on the backend: a member, so that it is given back when the constructor throws.
+  struct Owned {
+    const Instance& backend;
+    std::vector<sluice_weight*> weights;
+    std::vector<void*> buffers;
+    explicit Owned(const Instance& backend) : backend(backend) {}
+    Owned(const Owned&) = delete;
+    ~Owned();
+  };
   const sluice_weight* upload(const Tensor& tensor);
   float* upload_row(const float* values, uint32_t n);
   const Instance& backend_;
   const ModelFile& file_;
-  std::vector<sluice_weight*> owned_;
-  std::vector<void*> buffers_;
+  Owned owned_;
   uint64_t bytes_ = 0, file_bytes_ = 0;
 };
 

@@ -1,3 +1,4 @@
+// See host.h and registry.h: the services behind a sluice_host, and Instance.
 #include "core/plugins/host.h"
 
 #include <fmt/format.h>
@@ -15,10 +16,11 @@ namespace {
 
 // The message of the call now running on this thread, and whose it is.
 struct PendingMessage {
-  const HostState* host = nullptr;
+  uint64_t serial = 0;  // 0: nobody's
   std::string text;
 };
 thread_local PendingMessage pending;
+std::atomic<uint64_t> hosts{0};
 
 HostState& state(const sluice_host* host) { return *static_cast<HostState*>(host->ctx); }
 
@@ -27,7 +29,8 @@ sluice_status host_fail(const sluice_host* host, sluice_status code, const char*
   HostState& self = state(host);
   try {
     pending.text = message ? message : "";
-    pending.host = &self;
+    pending.serial = self.serial;
+    self.spoke = true;
     const std::lock_guard lock(self.mutex);
     self.message = pending.text;
   } catch (...) {
@@ -91,6 +94,7 @@ void host_parallel(const sluice_host* host, uint32_t n, void (*job)(void*, uint3
 }
 
 void stats_add(const sluice_host* host, const char* name, double numerator, double denominator) {
+  if (!name) return;
   HostState& self = state(host);
   try {
     const std::lock_guard lock(self.mutex);
@@ -113,7 +117,7 @@ const void* host_extension(const sluice_host*, const char* id) {
 
 }  // namespace
 
-HostState::HostState(ThreadPool& threads, std::string name) : pool(threads), who(std::move(name)) {
+HostState::HostState(ThreadPool& threads, std::string name) : pool(threads), serial(++hosts), who(std::move(name)) {
   table.abi = SLUICE_ABI;
   table.size = sizeof(sluice_host);
   table.ctx = this;
@@ -127,10 +131,11 @@ HostState::HostState(ThreadPool& threads, std::string name) : pool(threads), who
 
 std::string HostState::take_message() {
   const std::lock_guard lock(mutex);
+  spoke = false;
   std::string text = std::exchange(message, {});
-  if (pending.host == this) {
+  if (pending.serial == serial) {
     text = std::exchange(pending.text, {});
-    pending.host = nullptr;
+    pending.serial = 0;
   }
   return text;
 }
@@ -195,12 +200,9 @@ std::vector<Counter> Instance::counters() const {
   return host_->counters;
 }
 
-void Instance::clear_counters() {
-  if (!host_) return;
-  const std::lock_guard lock(host_->mutex);
-  host_->counters.clear();
+void Instance::check(sluice_status status, std::string_view verb) const {
+  if (status != SLUICE_OK) throw_status(*host_, status, verb);
+  host_->drop_message();
 }
-
-void Instance::fail(sluice_status status, std::string_view verb) const { throw_status(*host_, status, verb); }
 
 }  // namespace sluice

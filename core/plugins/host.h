@@ -18,12 +18,18 @@ struct HostState {
   // The message given to fail() on this thread since the last take, else the last one given on another
   // thread (by a job of host->parallel); empty if there was none.
   std::string take_message();
+  // Forgets it: the call succeeded.
+  void drop_message() {
+    if (spoke.load(std::memory_order_relaxed)) take_message();
+  }
 
   sluice_host table{};
   ThreadPool& pool;
+  const uint64_t serial;  // no other host ever has it, while addresses are used again
   const std::string who;  // "evictor h2o", opens log lines and errors
   std::atomic<uint64_t> bytes{0};
-  std::mutex mutex;  // of what follows
+  std::atomic<bool> spoke{false};  // fail() was called since the last take
+  std::mutex mutex;                // of what follows
   std::vector<Counter> counters;
   std::string message;
 };

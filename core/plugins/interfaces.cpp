@@ -1,3 +1,4 @@
+// See interfaces.h: tables of what this host speaks, and the sentences for what it refuses.
 #include "core/plugins/interfaces.h"
 
 #include <fmt/format.h>

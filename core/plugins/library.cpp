@@ -1,3 +1,4 @@
+// See library.h: library objects that are kept for ever, and what loaders say reworded.
 #include "core/plugins/library.h"
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include <boost/dll/runtime_symbol_info.hpp>
 #include <boost/dll/shared_library.hpp>
 
+#include "core/plugins/elf_check.h"
 #include "core/plugins/interfaces.h"
 
 namespace sluice {
@@ -18,6 +20,7 @@ constexpr char kEntry[] = "sluice_plugin_entry";
 
 LoadedLibrary load(const std::filesystem::path& canonical, boost::dll::shared_library& library) {
   namespace dll = boost::dll;
+  if (std::string reason = damaged_library(canonical); !reason.empty()) return {nullptr, std::move(reason)};
   try {
     // The throwing form: only its message has the loader's text in it.
     library.load(canonical, dll::load_mode::rtld_now | dll::load_mode::rtld_local);

@@ -1,3 +1,4 @@
+// See registry.h: folders are scanned once, and the first module of a name wins.
 #include "core/plugins/registry.h"
 
 #include <fmt/format.h>
@@ -51,6 +52,7 @@ Instance create(const sluice_module& module, std::span<const sluice_value> value
   void* self = nullptr;
   const sluice_status status = call(&host->table, values.data(), &self);
   if (status != SLUICE_OK) throw_status(*host, status, "create");
+  host->drop_message();
   if (!self) throw Error(fmt::format("{}, create: succeeded but gave no instance", who(module)), kExitFailed);
   return Instance(module, self, std::move(host), destroy);
 }

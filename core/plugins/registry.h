@@ -1,5 +1,5 @@
-// Finds, loads and checks plugin libraries, and makes instances of their modules. The only code that
-// knows Boost.DLL. What a module does is the business of core/cache and core/run.
+// Finds, loads and checks plugin libraries, and makes instances of their modules. How a library is loaded is
+// library.h's business, what a module does that of core/cache and core/run.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +24,7 @@ struct Counter {
 // A module found in a library, usable or not.
 struct Module {
   std::string interface_id, name;
-  std::filesystem::path library;  // empty: registered by a test
+  std::filesystem::path library;          // empty: registered by a test
   const sluice_module* module = nullptr;  // NULL when unavailable
   std::string reason;                     // why it is unavailable, a sentence for the user
 };
@@ -49,15 +49,11 @@ class Instance {
   const sluice_host* host() const;
   uint64_t plugin_bytes() const;          // live bytes taken through host->alloc
   std::vector<Counter> counters() const;  // in order of first appearance
-  void clear_counters();
   // Throws Error naming module, verb and the message given to host->fail(). exit 2 for SLUICE_INVALID and
-  // SLUICE_UNSUPPORTED, 1 otherwise. Does nothing for SLUICE_OK.
-  void check(sluice_status status, std::string_view verb) const {
-    if (status != SLUICE_OK) fail(status, verb);
-  }
+  // SLUICE_UNSUPPORTED, 1 otherwise. SLUICE_OK forgets what was said on the way.
+  void check(sluice_status status, std::string_view verb) const;
 
  private:
-  [[noreturn]] void fail(sluice_status status, std::string_view verb) const;
   const sluice_module* module_ = nullptr;
   void* self_ = nullptr;
   std::shared_ptr<struct HostState> host_;

@@ -24,7 +24,8 @@ class ThreadPool {
   void run(uint32_t n, void (*job)(void* arg, uint32_t i), void* arg);
   template <class F>
   void each(uint32_t n, F&& job) {
-    run(n, [](void* f, uint32_t i) { (*static_cast<std::remove_reference_t<F>*>(f))(i); }, &job);
+    run(
+        n, [](void* f, uint32_t i) { (*static_cast<std::remove_reference_t<F>*>(f))(i); }, &job);
   }
 
  private:

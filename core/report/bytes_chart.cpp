@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/text.h"
 #include "core/report/charts.h"
 #include "core/report/format.h"
 #include "core/report/svg.h"
@@ -29,19 +30,19 @@ uint64_t most_bytes(const Comparison& comparison) {
 std::string segments(const PolicyResult& row, size_t index, const Scale& scale, double y) {
   std::string out;
   uint64_t before = 0;
-  for (size_t k = 0; k < kByteKinds.size(); ++k) {
-    const uint64_t bytes = row.kv.stored ? bytes_of(row.kv, kByteKinds[k]) : 0;
+  for (size_t k = 0; k < kKindNames.size(); ++k) {
+    const uint64_t bytes = row.kv.stored ? bytes_of(row.kv, kKindNames[k]) : 0;
     const double from = scale.at(double(before)), to = scale.at(double(before + bytes));
     before += bytes;
     const std::string name = html_text(row.policy);
     out += fmt::format(
         R"(<rect class="segment kind-{}" x="{}" y="{}" width="{}" height="{}" data-index="{}" data-policy="{}" data-kind="{}" data-bytes="{}")",
-        k, px(from), px(y), px(to - from), px(kBar), index, name, kByteKinds[k],
+        k, px(from), px(y), px(to - from), px(kBar), index, name, kKindNames[k],
         row.kv.stored ? fmt::format("{}", bytes) : "");
     if (bytes > 0)
-      out += fmt::format(R"( data-tip="{}&#10;{}&#10;{}&#10;{} of {}")", name, kByteKinds[k], bytes_text(bytes),
+      out += fmt::format(R"( data-tip="{}&#10;{}&#10;{}&#10;{} of {}")", name, kKindNames[k], human_bytes(bytes),
                          percent_text(double(bytes) / double(std::max<uint64_t>(1, row.kv.bytes))),
-                         bytes_text(row.kv.bytes));
+                         human_bytes(row.kv.bytes));
     out += "/>";
   }
   return out;
@@ -49,14 +50,14 @@ std::string segments(const PolicyResult& row, size_t index, const Scale& scale, 
 
 std::string legend(const Comparison& comparison) {
   std::string out = R"(<ul class="legend kinds" aria-label="kinds of bytes">)";
-  for (size_t k = 0; k < kByteKinds.size(); ++k) {
+  for (size_t k = 0; k < kKindNames.size(); ++k) {
     const bool used = std::any_of(comparison.policies.begin(), comparison.policies.end(), [&](const PolicyResult& row) {
-      return row.kv.stored && bytes_of(row.kv, kByteKinds[k]) > 0;
+      return row.kv.stored && bytes_of(row.kv, kKindNames[k]) > 0;
     });
     if (!used) continue;
-    std::string words(kByteKinds[k]);
+    std::string words(kKindNames[k]);
     std::replace(words.begin(), words.end(), '_', ' ');
-    out += fmt::format(R"(<li data-kind="{}"><i class="swatch kind-{}"></i>{}</li>)", kByteKinds[k], k, words);
+    out += fmt::format(R"(<li data-kind="{}"><i class="swatch kind-{}"></i>{}</li>)", kKindNames[k], k, words);
   }
   return out + "</ul>";
 }
@@ -101,7 +102,7 @@ std::string bytes_chart(const Comparison& comparison) {
         row.kv.stored
             ? fmt::format(
                   R"(<text class="figure" x="{}" y="{b}" text-anchor="end">{}</text><text class="figure quiet" x="{}" y="{b}" text-anchor="end">{}</text></g>)",
-                  px(kWidth - 66), bytes_text(row.kv.bytes), px(kWidth), percent_text(row.kv.ratio),
+                  px(kWidth - 66), human_bytes(row.kv.bytes), px(kWidth), percent_text(row.kv.ratio),
                   fmt::arg("b", px(base)))
             : fmt::format(
                   R"(<text class="figure quiet" x="{}" y="{}">simulated: stores nothing that could be counted</text></g>)",

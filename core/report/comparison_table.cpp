@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/text.h"
 #include "core/report/format.h"
 #include "core/report/json.h"
 #include "core/report/table.h"
@@ -30,7 +31,7 @@ std::vector<Field> fields_of(const Comparison& comparison, const PolicyResult& r
       {{"policy", "policy", false}, row.policy},
       {{"mode", "", false}, row.mode},
       {{"kv_stored", ""}, stored},
-      {{"kv_bytes", "KV bytes"}, stored ? Cell(kv.bytes, bytes_text(kv.bytes)) : Cell(std::monostate{}, "simulated")},
+      {{"kv_bytes", "KV bytes"}, stored ? Cell(kv.bytes, human_bytes(kv.bytes)) : Cell(std::monostate{}, "simulated")},
       {{"kv_bytes_f16", ""}, when(stored, kv.bytes_f16)},
       {{"kv_ratio", "of F16"}, when(stored, kv.ratio, percent_text(kv.ratio))},
       {{"kv_bits_per_element", "bits/element"}, when(stored, kv.bits_per_element, fixed_text(kv.bits_per_element, 2))},
@@ -62,7 +63,7 @@ std::vector<Field> fields_of(const Comparison& comparison, const PolicyResult& r
       {{"precision", "", false}, comparison.precision},
       {{"version", "", false}, comparison.version},
       {{"date", "", false}, comparison.date}};
-  for (const auto kind : kByteKinds) {
+  for (const auto kind : kKindNames) {
     const auto found = std::find_if(kv.by_kind.begin(), kv.by_kind.end(), [&](auto& k) { return k.first == kind; });
     const uint64_t bytes = found == kv.by_kind.end() ? 0 : found->second;
     fields.push_back({{"kv_by_kind_" + std::string(kind), ""}, when(stored, bytes)});
@@ -79,8 +80,8 @@ std::string notes_for_people(const Comparison& comparison, bool markdown) {
     if (!nearest) continue;
     const PolicyResult &row = comparison.policies[i], &beside = comparison.policies[*nearest];
     out += fmt::format("{}{} ({}, KLD {}): nearest in bytes {} ({}, KLD {})\n", bullet, row.policy,
-                       bytes_text(row.kv.bytes), divergence_text(row.kld_mean), beside.policy,
-                       bytes_text(beside.kv.bytes), divergence_text(beside.kld_mean));
+                       human_bytes(row.kv.bytes), divergence_text(row.kld_mean), beside.policy,
+                       human_bytes(beside.kv.bytes), divergence_text(beside.kld_mean));
   }
   if (!out.empty()) out = "\n" + out;
   const std::string verdict = verdict_text(comparison);

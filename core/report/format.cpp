@@ -1,3 +1,4 @@
+// See format.h: decimals by size, and characters that mean something elsewhere.
 #include "core/report/format.h"
 
 #include <fmt/format.h>
@@ -14,16 +15,6 @@ int divergence_decimals(double nats) {
 }
 
 }  // namespace
-
-std::string bytes_text(uint64_t bytes) {
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  double amount = double(bytes) / 1024;
-  size_t unit = 0;
-  for (; amount >= 999.5 && unit + 1 < std::size(kUnits); ++unit) amount /= 1024;
-  const int decimals = amount < 9.995 ? 2 : amount < 99.95 ? 1 : 0;
-  return fmt::format("{:.{}f} {}", amount, decimals, kUnits[unit]);
-}
 
 std::string count_text(uint64_t n) {
   const std::string digits = fmt::format("{}", n);

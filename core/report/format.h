@@ -8,7 +8,6 @@
 namespace sluice {
 
 // All give "-" for an unknown (NaN) figure.
-std::string bytes_text(uint64_t bytes);                    // "5.61 MiB", three digits
 std::string count_text(uint64_t n);                        // "1,024"
 std::string fixed_text(double x, int decimals);            // "4.50"
 std::string percent_text(double share, int decimals = 1);  // 0.287 -> "28.7 %"

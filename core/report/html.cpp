@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/text.h"
 #include "core/report/assets.h"
 #include "core/report/charts.h"
 #include "core/report/format.h"
@@ -64,7 +65,7 @@ std::string policy_cell(const Comparison& comparison, size_t i, const Look& look
   if (const auto nearest = nearest_in_bytes(comparison, i)) {
     const PolicyResult& beside = comparison.policies[*nearest];
     below = fmt::format(R"(<small class="nearest" data-nearest="{}">nearest in bytes: {}<br>{}, KLD {}</small>)",
-                        html_text(beside.policy), html_text(beside.policy), bytes_text(beside.kv.bytes),
+                        html_text(beside.policy), html_text(beside.policy), human_bytes(beside.kv.bytes),
                         divergence_text(beside.kld_mean));
   } else if (row.reference) {
     below = R"(<small class="nearest">the reference</small>)";
@@ -94,7 +95,7 @@ std::string table_section(const Comparison& comparison, const std::vector<Look>&
     const bool best = std::find(front.begin(), front.end(), i) != front.end();
     body += fmt::format(R"(<tr data-index="{}" data-policy="{}"{}>{})", i, html_text(row.policy),
                         best ? R"( class="on-front")" : "", policy_cell(comparison, i, looks[i]));
-    body += kv.stored ? cell("kv.bytes", true, kv.bytes, bytes_text(kv.bytes))
+    body += kv.stored ? cell("kv.bytes", true, kv.bytes, human_bytes(kv.bytes))
                       : R"(<td data-field="kv.bytes" data-value="" class="quiet">simulated</td>)";
     body += cell("kv.ratio", ratio, percent_text(ratio));
     body += cell("kv.bits_per_element", bits, fixed_text(bits, 2));
@@ -126,7 +127,7 @@ std::string winners_section(const Comparison& comparison, const std::vector<Look
     tiles += fmt::format(
         R"(<li class="tile" data-index="{}"><p class="under">within <b>{}</b> of F16's bytes</p><p class="who">{}{}</p><p class="figures"><span>KLD {}</span><span>{}</span><span>same top {}</span></p></li>)",
         index, kShares[i], sample(looks[index]), html_text(row.policy), divergence_text(row.kld_mean),
-        bytes_text(row.kv.bytes), percent_text(row.same_top));
+        human_bytes(row.kv.bytes), percent_text(row.same_top));
   }
   return fmt::format(R"(<section class="verdict" aria-label="verdict"><p class="sentence">{}</p>{}</section>
 )",
@@ -180,7 +181,7 @@ std::string details_of(const PolicyResult& row, size_t index, const Look& look) 
     facts += number_fact("first other top token", "first_divergence", *row.first_divergence,
                          "position " + count_text(*row.first_divergence));
   if (row.kv.stored)
-    facts += number_fact("peak KV bytes", "kv.peak_bytes", row.kv.peak_bytes, bytes_text(row.kv.peak_bytes));
+    facts += number_fact("peak KV bytes", "kv.peak_bytes", row.kv.peak_bytes, human_bytes(row.kv.peak_bytes));
   for (const Stat& stat : row.stats)
     facts += fact(html_text(stat.name), "stats." + html_text(stat.name), stat.value, fmt::format("{:.4g}", stat.value));
   return fmt::format(
@@ -203,7 +204,7 @@ std::string conditions_section(const Comparison& c) {
   std::string facts;
   facts += fact("model", "model.name", clean_utf8(c.model));
   facts += fact("weights", "model.weight_type", c.weight_type);
-  facts += number_fact("weight bytes", "model.bytes", c.weight_bytes, bytes_text(c.weight_bytes));
+  facts += number_fact("weight bytes", "model.bytes", c.weight_bytes, human_bytes(c.weight_bytes));
   if (c.parameters > 0) facts += number_fact("parameters", "model.parameters", c.parameters, count_text(c.parameters));
   facts += fact("text", "text", clean_utf8(c.text));
   facts += number_fact("tokens", "tokens", c.tokens, count_text(c.tokens));
@@ -213,9 +214,9 @@ std::string conditions_section(const Comparison& c) {
   facts += fact("kernel", "backend.kernel", c.kernel);
   facts += number_fact("threads", "backend.threads", c.threads, count_text(c.threads));
   facts += fact("precision", "backend.precision", c.precision);
-  facts += number_fact("activations", "memory.activations", c.memory.activations, bytes_text(c.memory.activations));
-  facts += number_fact("workspace", "memory.workspace", c.memory.workspace, bytes_text(c.memory.workspace));
-  facts += number_fact("peak resident memory", "memory.rss_peak", c.memory.rss_peak, bytes_text(c.memory.rss_peak));
+  facts += number_fact("activations", "memory.activations", c.memory.activations, human_bytes(c.memory.activations));
+  facts += number_fact("workspace", "memory.workspace", c.memory.workspace, human_bytes(c.memory.workspace));
+  facts += number_fact("peak resident memory", "memory.rss_peak", c.memory.rss_peak, human_bytes(c.memory.rss_peak));
   facts += fact("date", "date", c.date);
   facts += fact("Sluice", "version", c.version);
   return fmt::format(

@@ -1,3 +1,4 @@
+// See json.h: field by field, in the order of docs/output.md.
 #include "core/report/json.h"
 
 #include <cmath>
@@ -10,8 +11,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-ordered_json number(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
-
 template <class T>
 ordered_json maybe(const std::optional<T>& x) {
   return x ? ordered_json(*x) : ordered_json(nullptr);
@@ -19,24 +18,26 @@ ordered_json maybe(const std::optional<T>& x) {
 
 }  // namespace
 
+ordered_json number_or_null(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
+
 ordered_json to_json(const KvBytes& kv) {
   ordered_json out;
   out["stored"] = kv.stored;
   if (!kv.stored) {  // what is only claimed is not printed
     for (const char* field : {"bytes", "bytes_f16", "ratio", "bits_per_element"}) out[field] = nullptr;
-    out["tokens_kept"] = number(kv.tokens_kept);
+    out["tokens_kept"] = number_or_null(kv.tokens_kept);
     out["peak_bytes"] = nullptr;
     out["by_kind"] = ordered_json::object();
     return out;
   }
   out["bytes"] = kv.bytes;
   out["bytes_f16"] = kv.bytes_f16;
-  out["ratio"] = number(kv.ratio);
-  out["bits_per_element"] = number(kv.bits_per_element);
-  out["tokens_kept"] = number(kv.tokens_kept);
+  out["ratio"] = number_or_null(kv.ratio);
+  out["bits_per_element"] = number_or_null(kv.bits_per_element);
+  out["tokens_kept"] = number_or_null(kv.tokens_kept);
   out["peak_bytes"] = kv.peak_bytes;
   ordered_json& by_kind = out["by_kind"] = ordered_json::object();
-  for (const auto kind : kByteKinds) by_kind[std::string(kind)] = uint64_t(0);
+  for (const auto kind : kKindNames) by_kind[std::string(kind)] = uint64_t(0);
   for (const auto& [kind, bytes] : kv.by_kind) by_kind[kind] = bytes;
   return out;
 }
@@ -47,27 +48,27 @@ ordered_json to_json(const PolicyResult& row) {
   out["mode"] = row.mode;
   out["tokens"] = row.tokens;
   out["compressed_before_scoring"] = row.compressed_before_scoring;
-  out["nll_mean"] = number(row.nll_mean);
-  out["ppl"] = number(row.ppl);
-  out["ppl_se"] = number(row.ppl_se);
-  out["kld_mean"] = number(row.kld_mean);
-  out["kld_se"] = number(row.kld_se);
-  out["kld_median"] = number(row.kld_median);
-  out["kld_p99"] = number(row.kld_p99);
-  out["kld_max"] = number(row.kld_max);
-  out["same_top"] = number(row.same_top);
+  out["nll_mean"] = number_or_null(row.nll_mean);
+  out["ppl"] = number_or_null(row.ppl);
+  out["ppl_se"] = number_or_null(row.ppl_se);
+  out["kld_mean"] = number_or_null(row.kld_mean);
+  out["kld_se"] = number_or_null(row.kld_se);
+  out["kld_median"] = number_or_null(row.kld_median);
+  out["kld_p99"] = number_or_null(row.kld_p99);
+  out["kld_max"] = number_or_null(row.kld_max);
+  out["same_top"] = number_or_null(row.same_top);
   out["first_divergence"] = maybe(row.first_divergence);
-  out["tok_s"] = row.tok_s && row.kv.stored ? number(*row.tok_s) : ordered_json(nullptr);
+  out["tok_s"] = row.tok_s && row.kv.stored ? number_or_null(*row.tok_s) : ordered_json(nullptr);
   out["kv"] = to_json(row.kv);
   ordered_json& stats = out["stats"] = ordered_json::object();
-  for (const Stat& stat : row.stats) stats[clean_utf8(stat.name)] = number(stat.value);
+  for (const Stat& stat : row.stats) stats[clean_utf8(stat.name)] = number_or_null(stat.value);
   out["codec"] = clean_utf8(row.codec);
   out["evictor"] = clean_utf8(row.evictor);
   out["settings"] = clean_utf8(row.settings);
   out["reference"] = row.reference;
   ordered_json& curve = out["kld_curve"] = ordered_json::array();
   for (const CurveBin& bin : row.kld_curve)
-    curve.push_back({{"first", bin.first}, {"last", bin.last}, {"kld", number(bin.kld)}});
+    curve.push_back({{"first", bin.first}, {"last", bin.last}, {"kld", number_or_null(bin.kld)}});
   return out;
 }
 

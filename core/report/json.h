@@ -8,6 +8,8 @@
 
 namespace sluice {
 
+// null for NaN and infinities, which JSON has no numbers for.
+nlohmann::ordered_json number_or_null(double x);
 nlohmann::ordered_json to_json(const KvBytes& kv);
 nlohmann::ordered_json to_json(const PolicyResult& row);
 nlohmann::ordered_json to_json(const Comparison& comparison);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/text.h"
 #include "core/report/charts.h"
 #include "core/report/format.h"
 #include "core/report/svg.h"
@@ -65,7 +66,7 @@ std::string grid(const Axes& axes) {
     const double x = axes.bytes.at(axes.f16 * share);
     out += fmt::format(
         R"(<line x1="{x}" x2="{x}" y1="{}" y2="{}"/><text x="{x}" y="{}" text-anchor="middle">{}</text><text class="quiet" x="{x}" y="{}" text-anchor="middle">{:.3g} %</text>)",
-        px(kFrame.top), px(kFrame.bottom), px(kFrame.bottom + 19), bytes_text(uint64_t(std::lround(axes.f16 * share))),
+        px(kFrame.top), px(kFrame.bottom), px(kFrame.bottom + 19), human_bytes(uint64_t(std::lround(axes.f16 * share))),
         px(kFrame.bottom + 34), 100 * share, fmt::arg("x", px(x)));
   }
   out += fmt::format(R"(<line class="base" x1="{l}" x2="{}" y1="{b}" y2="{b}"/>)", px(kFrame.right),
@@ -154,12 +155,12 @@ std::string quality_chart(const Comparison& comparison) {
     }
     const std::string name = html_text(row.policy);
     const std::string said =
-        fmt::format("{}: {} stored, KLD {}", name, bytes_text(row.kv.bytes), divergence_text(row.kld_mean));
+        fmt::format("{}: {} stored, KLD {}", name, human_bytes(row.kv.bytes), divergence_text(row.kld_mean));
     out += fmt::format(
         R"(<g class="point {} {}" tabindex="0" role="img" aria-label="{}" data-index="{}" data-policy="{}" data-bytes="{}" data-kld-mean="{}" data-tip="{}&#10;KLD {}{}&#10;{} stored · {} of F16&#10;same top token {}">{}{}<text class="label" x="{}" y="{}" text-anchor="{}">{}</text></g>)",
         look_classes(looks[shown[s]]), on_front ? "on-front" : "off-front", said, shown[s], name, row.kv.bytes,
         exact_text(row.kld_mean), name, divergence_text(row.kld_mean),
-        row.kld_se > 0 ? " ± " + divergence_error_text(row.kld_mean, row.kld_se) : "", bytes_text(row.kv.bytes),
+        row.kld_se > 0 ? " ± " + divergence_error_text(row.kld_mean, row.kld_se) : "", human_bytes(row.kv.bytes),
         percent_text(row.kv.ratio), percent_text(row.same_top), leader + whisker, marker(looks[shown[s]], x, y, 5),
         px(labels[s].x), px(labels[s].y), labels[s].anchor, html_text(names[s]));
   }

@@ -2,7 +2,6 @@
 // html.h. Names of members are the names in JSON (docs/output.md), units are nats, fractions, bytes and tokens.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -11,15 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/byte_kinds.h"
+
 namespace sluice {
 
 // A figure that was not measured: null in JSON, "-" in tables.
 inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-
-// The ledger's kinds of stored bytes, in its order, as by_kind names them.
-inline constexpr std::array<std::string_view, 16> kByteKinds = {
-    "codes",     "scales",    "low_rank", "outlier_values", "outlier_indices", "row_pointers", "padding", "tail",
-    "side_list", "positions", "index",    "signal",         "evictor_state",   "snapshot",     "plugin",  "slack"};
 
 // One policy's cache at the end of the run, as the ledger counts it.
 struct KvBytes {
@@ -31,7 +27,7 @@ struct KvBytes {
   double bits_per_element = kUnknown;  // stored bits over the elements of all tokens, kept or not: 16 ratio
   double tokens_kept = kUnknown;       // mean rows per lane
   uint64_t peak_bytes = 0;
-  std::vector<std::pair<std::string, uint64_t>> by_kind;  // any subset of kByteKinds; their sum is `bytes`
+  std::vector<std::pair<std::string, uint64_t>> by_kind;  // any subset of kKindNames; their sum is `bytes`
 };
 
 // A plugin's own counter: SIEVE's hit rate, GEAR's explained share.
@@ -91,7 +87,7 @@ struct Comparison {
   std::string note;       // what the reader must know: the noise floor of `fast`, chunked prefill; may be empty
   MemoryUse memory;
   std::vector<PolicyResult> policies;
-  std::vector<BytePair> byte_pairs = {{"gear", "group"}};
+  std::vector<BytePair> byte_pairs;
 };
 
 }  // namespace sluice

@@ -1,3 +1,4 @@
+// See statistics.h: sums in a fixed order, so that the same text gives the same bits on any number of threads.
 #include "core/report/statistics.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// See svg.h.
 #include "core/report/svg.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// See table.h: one function per format, all over the same typed cells.
 #include "core/report/table.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// See verdict.h. Only rows with stored bytes and a divergence compete.
 #include "core/report/verdict.h"
 
 #include <fmt/format.h>

@@ -1,8 +1,13 @@
+// See attention.h: tables for the backend's fused operation, or scores, softmax and mix with codecs between them.
 #include "core/run/attention.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+
+#include "core/base/error.h"
 
 namespace sluice {
 
@@ -20,8 +25,6 @@ struct CacheAttention::Group {
 
 namespace {
 
-constexpr uint32_t kDecodeRows = 64;  // rows decoded at a time for codecs without dot and accumulate
-
 uint64_t round_up(uint64_t n) { return (n + 15) / 16 * 16; }
 
 }  // namespace
@@ -35,7 +38,10 @@ void CacheAttention::begin(std::span<const BatchPart> parts, bool prompt) {
   parts_.assign(parts.begin(), parts.end());
   prompt_ = prompt;
   uint64_t spans = 0;
-  for (const BatchPart& p : parts_) spans += uint64_t(geometry_.kv_heads) * 2 * ((p.cache->max_tokens() + 65536 / kSegmentRows) / kSegmentRows + 2);
+  // A side never has more dense rows than its sequence has tokens: coded, every row is a token's; otherwise a row is a
+  // slot, and the highest slot ever used lies below the tokens seen.
+  for (const BatchPart& p : parts_)
+    spans += uint64_t(geometry_.kv_heads) * 2 * ((uint64_t(p.cache->max_tokens()) + kSegmentRows - 1) / kSegmentRows);
   part_table_.reserve(parts_.size());
   lane_table_.reserve(parts_.size() * geometry_.kv_heads);
   span_table_.reserve(spans);
@@ -58,9 +64,18 @@ void CacheAttention::collect(uint32_t layer, uint32_t index, Group& g) {
   const BatchPart& part = parts_[index];
   const SequenceCache& cache = *part.cache;
   if (g.group.sequences == 0) {
-    g.group = {0, geometry_.heads, geometry_.kv_heads, geometry_.head_dim, 0, 0, kSegmentRows,
-               1 / std::sqrt(float(geometry_.head_dim)), part_table_.data() + part_table_.size(),
-               lane_table_.data() + lane_table_.size(), span_table_.data(), cache.slot_pos(layer)};
+    g.group = {0,
+               geometry_.heads,
+               geometry_.kv_heads,
+               geometry_.head_dim,
+               0,
+               0,
+               kSegmentRows,
+               1 / std::sqrt(float(geometry_.head_dim)),
+               part_table_.data() + part_table_.size(),
+               lane_table_.data() + lane_table_.size(),
+               span_table_.data(),
+               cache.slot_pos(layer)};
     g.cache = part.cache, g.wanted = wanted(cache, layer), g.signal = g.wanted ? cache.signal(layer) : nullptr;
   }
   part_table_.push_back({part.first, part.count, part.signal_from, 0});
@@ -96,7 +111,8 @@ void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t
     const int same = s && t ? std::memcmp(s, t, sizeof *s) : int(s != nullptr) - int(t != nullptr);
     if (same != 0) return same < 0;
     if (p.slot_stride(layer) != q.slot_stride(layer)) return p.slot_stride(layer) < q.slot_stride(layer);
-    const auto u = reinterpret_cast<uintptr_t>(p.slot_pos(layer)) - base, v = reinterpret_cast<uintptr_t>(q.slot_pos(layer)) - base;
+    const auto u = reinterpret_cast<uintptr_t>(p.slot_pos(layer)) - base,
+               v = reinterpret_cast<uintptr_t>(q.slot_pos(layer)) - base;
     return u != v ? u < v : x < y;
   };
   std::sort(order_.begin(), order_.end(), before);
@@ -106,7 +122,8 @@ void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t
     auto together = [&](const SequenceCache& c) {
       const sluice_signal *s = wanted(first, layer), *t = wanted(c, layer);
       return (s == nullptr) == (t == nullptr) && (!s || std::memcmp(s, t, sizeof *s) == 0) &&
-             first.slot_stride(layer) == c.slot_stride(layer) && uint64_t(c.slot_pos(layer) - first.slot_pos(layer)) < (uint64_t(1) << 31);
+             first.slot_stride(layer) == c.slot_stride(layer) &&
+             uint64_t(c.slot_pos(layer) - first.slot_pos(layer)) < (uint64_t(1) << 31);
     };
     while (end < order_.size() && together(*parts_[order_[end]].cache)) end++;
     attend_dense(layer, std::span(order_).subspan(i, end - i), a, positions);
@@ -116,12 +133,14 @@ void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t
   if (watch) watch(layer, a);
 }
 
-void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a, const uint32_t* positions) {
+void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a,
+                                  const uint32_t* positions) {
   Group g;
   for (uint32_t i : parts) collect(layer, i, g);
   const sluice_backend& table = ops_.table();
   ops_.check(table.kv_store(ops_.self(), ops_.queue(), &g.group, &a.k, &a.v, positions, places_), "kv_store");
-  ops_.check(table.attention(ops_.self(), ops_.queue(), &g.group, &a.q, positions, g.wanted, g.signal, &a.mix), "attention");
+  ops_.check(table.attention(ops_.self(), ops_.queue(), &g.group, &a.q, positions, g.wanted, g.signal, &a.mix),
+             "attention");
 }
 
 void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions) {
@@ -142,7 +161,8 @@ void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const ui
       const Instance* codec = g.cache->policy().layers[layer].codec[side];
       if (!codec) continue;
       const uint32_t rows = std::max(g.cache->max_block_rows(layer, side), 1u);
-      scratch = std::max<uint64_t>(scratch, codec->table<sluice_codec>().scratch(codec->self(), side, rows, SLUICE_TILE) / sizeof(float) + 16);
+      const uint64_t bytes = codec->table<sluice_codec>().scratch(codec->self(), side, rows, SLUICE_TILE);
+      scratch = std::max<uint64_t>(scratch, sane_bytes(*codec, "scratch", bytes) / sizeof(float) + 16);
     }
     g.scores_floats = round_up(scores);
     g.lane_floats = round_up(2 * uint64_t(SLUICE_TILE) * d) + round_up(std::max<uint64_t>(scratch, kDecodeRows * d));
@@ -150,9 +170,21 @@ void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const ui
     floats += g.scores_floats + g.lane_floats * geometry_.kv_heads;
     groups_.push_back(g);
   }
-  if (work_.capacity() < floats) work_.release(memory()), work_.reserve(uint32_t(floats + floats / 4), memory());
+  if (work_.capacity() < floats) {
+    constexpr uint64_t kMost = UINT32_MAX - 63;  // an array counts in 32 bits, its piece in lines of 64 bytes
+    if (floats > kMost)
+      throw Error(
+          fmt::format(
+              "attention over coded rows needs {} bytes of work space, more than the {} there can be: use smaller "
+              "batches or a smaller context",
+              floats * sizeof(float), kMost * sizeof(float)),
+          kExitFailed);
+    work_.release(memory());
+    work_.reserve(uint32_t(std::min(floats + floats / 4, kMost)), memory());
+  }
   const uint32_t heads = geometry_.kv_heads;
-  pool_.each(uint32_t(groups_.size()) * heads, [&](uint32_t i) { coded_lane(layer, groups_[i / heads], i % heads, a, positions); });
+  pool_.each(uint32_t(groups_.size()) * heads,
+             [&](uint32_t i) { coded_lane(layer, groups_[i / heads], i % heads, a, positions); });
 }
 
 namespace {
@@ -160,7 +192,7 @@ namespace {
 // What dot() and accumulate() do, by decoding: for codecs without them.
 struct DecodedRows {
   const Instance& codec;
-  float* rows;  // [64][head_dim]
+  float* rows;  // [kDecodeRows][head_dim]
   uint32_t head_dim;
   template <class F>  // f(slot, row of floats)
   uint64_t each(const SequenceCache& cache, uint32_t layer, uint32_t head, uint32_t side, F f) const {
@@ -186,14 +218,15 @@ struct DecodedRows {
 }  // namespace
 
 // One lane, tile by tile of queries: scores of dense rows, of coded rows, softmax, coded values, dense values.
-void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, const Activations& a, const uint32_t* positions) {
+void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, const Activations& a,
+                                const uint32_t* positions) {
   const sluice_backend& table = ops_.table();
   const LayerPolicy& rules = g.cache->policy().layers[layer];
   const uint32_t per = geometry_.heads / geometry_.kv_heads, d = geometry_.head_dim, slots = g.group.max_slots;
   float* const scores = work_.data() + g.work_at;  // [lanes][rows_per_tile * per][max_slots]
   float* const lane_scores = scores + uint64_t(head) * g.rows_per_tile * per * slots;
   float* const queries = scores + g.scores_floats + uint64_t(head) * g.lane_floats;  // [16][head_dim]
-  float* const outputs = queries + uint64_t(SLUICE_TILE) * d;                      // [16][head_dim]
+  float* const outputs = queries + uint64_t(SLUICE_TILE) * d;                        // [16][head_dim]
   float* const scratch = queries + round_up(2 * uint64_t(SLUICE_TILE) * d);
   const sluice_part whole = g.group.parts[0];
   for (uint32_t done = 0; done < whole.count; done += g.rows_per_tile) {
@@ -201,11 +234,15 @@ void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, c
     const sluice_part part{whole.first + done, rows, whole.signal_from, 0};
     sluice_group group = g.group;
     group.parts = &part;
-    auto head_of = [&](const sluice_mat& m, uint32_t row) { return m.data + uint64_t(part.first + row) * m.cols + uint64_t(head) * per * d; };
+    auto head_of = [&](const sluice_mat& m, uint32_t row) {
+      return m.data + uint64_t(part.first + row) * m.cols + uint64_t(head) * per * d;
+    };
     ops_.check(table.attn_scores(ops_.self(), ops_.queue(), &group, head, 1, &a.q, scores), "attn_scores");
     for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
       if (side == SLUICE_VALUE) {
-        ops_.check(table.attn_softmax(ops_.self(), ops_.queue(), &group, head, 1, positions, scores, g.wanted, g.signal), "attn_softmax");
+        ops_.check(
+            table.attn_softmax(ops_.self(), ops_.queue(), &group, head, 1, positions, scores, g.wanted, g.signal),
+            "attn_softmax");
         for (uint32_t r = 0; r < rows; r++) std::fill_n(head_of(a.mix, r), uint64_t(per) * d, 0.0f);
       }
       const auto spans = g.cache->coded_spans(layer, head, side);
@@ -229,19 +266,21 @@ void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, c
           codec.check(verbs.accumulate(codec.self(), &t, tile_scores, tile), "accumulate");
         } else {
           const DecodedRows decoded{codec, scratch, d};
-          decoded_rows_.fetch_add(decoded.each(*g.cache, layer, head, side, [&](uint32_t slot, const float* row) {
-            for (uint32_t i = 0; i < n; i++) {
-              float* const x = tile + uint64_t(i) * d;
-              float& score = tile_scores[uint64_t(i) * slots + slot];
-              if (side == SLUICE_KEY) {
-                float sum = 0;
-                for (uint32_t c = 0; c < d; c++) sum += x[c] * row[c];
-                score = sum;
-              } else if (score > 0) {
-                for (uint32_t c = 0; c < d; c++) x[c] += score * row[c];
-              }
-            }
-          }), std::memory_order_relaxed);
+          decoded_rows_.fetch_add(decoded.each(*g.cache, layer, head, side,
+                                               [&](uint32_t slot, const float* row) {
+                                                 for (uint32_t i = 0; i < n; i++) {
+                                                   float* const x = tile + uint64_t(i) * d;
+                                                   float& score = tile_scores[uint64_t(i) * slots + slot];
+                                                   if (side == SLUICE_KEY) {
+                                                     float sum = 0;
+                                                     for (uint32_t c = 0; c < d; c++) sum += x[c] * row[c];
+                                                     score = sum;
+                                                   } else if (score > 0) {
+                                                     for (uint32_t c = 0; c < d; c++) x[c] += score * row[c];
+                                                   }
+                                                 }
+                                               }),
+                                  std::memory_order_relaxed);
         }
         if (!in_place && side == SLUICE_VALUE)
           for (uint32_t i = 0; i < n; i++) std::copy_n(tile + uint64_t(i) * d, d, at(i));

@@ -1,3 +1,4 @@
+// See bench.h: timed runs on forks of a deep cache, and a buffer that all threads read.
 #include "core/run/bench.h"
 
 #include <sys/mman.h>
@@ -21,28 +22,46 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 void ignore(std::span<const LogitRow>) {}
 
+// Of a decode step of `batch` sequences, without their caches.
+double weight_bytes_read(const Engine& engine, uint32_t batch) {
+  const Weights& weights = engine.weights();
+  if (weights.embedding == weights.output) return double(weights.bytes());
+  const Instance& backend = engine.backend();
+  const uint64_t table = backend.table<sluice_backend>().weight_bytes(backend.self(), weights.embedding);
+  return double(weights.bytes() - table) + double(batch) * double(table) / engine.hyper().vocab;
+}
+
 }  // namespace
 
-BenchRow measure(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test, uint32_t repeats, bool exact,
-                   std::span<const int32_t> tokens, const std::atomic<bool>* stop) {
+BenchRow measure(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test, uint32_t repeats,
+                 bool exact, std::span<const int32_t> tokens, const std::atomic<bool>* stop) {
+  auto heed_stop = [&] {
+    if (stop && *stop) throw Error("interrupted", kExitFailed);
+  };
+  heed_stop();
   const uint32_t room = test.depth + test.prompt + test.generate;
   const uint32_t budget = budget_tokens(config, policy, room);
   std::vector<int32_t> text(room);
   for (uint32_t i = 0; i < room; i++) text[i] = tokens[i % tokens.size()];
   auto deep = engine.create_cache(policy, budget, room);
-  if (test.depth) engine.prompt({deep.get(), std::span(text).first(test.depth), Want::kNothing}, nullptr, exact, ignore);
+  if (test.depth)
+    engine.prompt({deep.get(), std::span(text).first(test.depth), Want::kNothing}, nullptr, exact, ignore);
   BenchRow row;
   row.test = test;
   RunningMean speed;
   for (uint32_t r = 0; r <= repeats; r++) {  // the first is the warm-up
-    if (stop && *stop) throw Error("interrupted", kExitFailed);
+    heed_stop();
     std::vector<std::unique_ptr<SequenceCache>> caches;
     for (uint32_t b = 0; b < test.batch; b++) caches.push_back(std::make_unique<SequenceCache>(*deep));
     const auto start = Clock::now();
-    if (test.prompt) engine.prompt({caches[0].get(), std::span(text).subspan(test.depth, test.prompt), Want::kLast}, nullptr, exact, ignore);
+    if (test.prompt)
+      engine.prompt({caches[0].get(), std::span(text).subspan(test.depth, test.prompt), Want::kLast}, nullptr, exact,
+                    ignore);
     std::vector<Feed> feeds(test.batch);
     for (uint32_t t = 0; t < test.generate; t++) {
-      for (uint32_t b = 0; b < test.batch; b++) feeds[b] = {caches[b].get(), std::span(text).subspan(test.depth + t, 1), Want::kLast};
+      heed_stop();
+      for (uint32_t b = 0; b < test.batch; b++)
+        feeds[b] = {caches[b].get(), std::span(text).subspan(test.depth + t, 1), Want::kLast};
       engine.step(feeds, exact, ignore);
     }
     const double took = seconds_since(start);
@@ -51,13 +70,8 @@ BenchRow measure(Engine& engine, const Config& config, const Policy& policy, con
   }
   row.tok_s = speed.mean();
   row.tok_s_sd = repeats > 1 ? std::sqrt(speed.variance()) : kUnknown;
-  if (test.generate) {
-    const Hyperparameters& p = engine.hyper();
-    // A step reads all weights once (of an embedding that is not the output matrix only its rows) and every cache.
-    uint64_t weights = engine.weight_bytes();
-    if (!p.tied_embeddings) weights -= engine.file().tensor("token_embd.weight").bytes;
-    row.gb_s = (double(weights) / test.batch + double(row.kv.bytes)) * row.tok_s / 1e9;
-  }
+  if (test.generate)
+    row.gb_s = (weight_bytes_read(engine, test.batch) / test.batch + double(row.kv.bytes)) * row.tok_s / 1e9;
   row.rss_peak = peak_rss_bytes();
   return row;
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <vector>
 
 #include "core/report/result.h"
@@ -21,14 +20,17 @@ struct BenchTest {
 struct BenchRow {
   BenchTest test;
   double tok_s = kUnknown, tok_s_sd = kUnknown;
-  double gb_s = kUnknown;  // weights and cache read per second while decoding
-  KvBytes kv;              // of one sequence at the end
+  // Bytes that decode steps read per second, as they lie on the device: of a step all weights once, but of an embedding
+  // that is not also the output matrix only a row per sequence, and every sequence's cache.
+  double gb_s = kUnknown;
+  KvBytes kv;  // of one sequence at the end
   uint64_t rss_peak = 0;
 };
 
-// `repeats` timed runs after a warm-up. `tokens` feed it, over and over.
-BenchRow measure(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test, uint32_t repeats, bool exact,
-                   std::span<const int32_t> tokens, const std::atomic<bool>* stop);
+// `repeats` timed runs after a warm-up. `tokens` feed it, over and over. Throws Error once `stop` is set, heard at
+// every token: a row is whole or not at all, and the caller keeps those it has.
+BenchRow measure(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test, uint32_t repeats,
+                 bool exact, std::span<const int32_t> tokens, const std::atomic<bool>* stop);
 
 // Bytes per second that this machine's threads read from memory: the best of several passes over a large buffer.
 double read_bandwidth(ThreadPool& pool);

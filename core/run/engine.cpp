@@ -1,3 +1,4 @@
+// See engine.h: batches laid out on the device, and the order in which cache, graph and policy have their turns.
 #include "core/run/engine.h"
 
 #include <fmt/format.h>
@@ -5,6 +6,7 @@
 #include <algorithm>
 #include <cassert>
 #include <numeric>
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -14,7 +16,9 @@ namespace {
 constexpr uint32_t kTileRows = 256;  // rows of a prompt that go through a block together
 constexpr uint32_t kLogitRows = 32;  // rows whose logits are computed together
 
-sluice_mat rows_of(const sluice_mat& m, uint32_t first, uint32_t rows) { return {m.data + uint64_t(first) * m.cols, rows, m.cols}; }
+sluice_mat rows_of(const sluice_mat& m, uint32_t first, uint32_t rows) {
+  return {m.data + uint64_t(first) * m.cols, rows, m.cols};
+}
 
 }  // namespace
 
@@ -28,10 +32,11 @@ struct Engine::Lane {
 // Everything is sized for `rows` rows at a time; the residual stream of a prompt for `stream` rows.
 struct Engine::Room {
   uint32_t rows = 0, logit_rows = 0, stream = 0;
-  float *x = nullptr, *h = nullptr, *q = nullptr, *mix = nullptr, *k = nullptr, *v = nullptr, *gate = nullptr, *up = nullptr;
+  float *x = nullptr, *h = nullptr, *q = nullptr, *mix = nullptr, *k = nullptr, *v = nullptr, *gate = nullptr,
+        *up = nullptr;
   float *logits = nullptr, *logit_h = nullptr, *stream_x = nullptr;
   uint32_t *tokens = nullptr, *positions = nullptr, *logit_row = nullptr;  // on the device
-  sluice_store* places = nullptr;                                         // [layers][rows][kv_heads], on the device
+  sluice_store* places = nullptr;                                          // [layers][rows][kv_heads], on the device
   std::vector<uint32_t> host_tokens, host_positions, host_logit_row;
   std::vector<sluice_store> host_places;
   std::vector<float> host_logits;  // where the device's memory is not the host's
@@ -40,13 +45,16 @@ struct Engine::Room {
   std::vector<LogitRow> logit_rows_out;               // a tile of them, for the sink
 };
 
-Engine::Engine(Registry& registry, const Config& config, const Options& options) : registry_(registry) {
+Engine::Engine(Registry& registry, const Config& config, const Options& options)
+    : registry_(registry), prompt_progress_(options.prompt_progress), stop_(options.stop) {
   file_ = ModelFile::open(find_model(config.model, config.model_place));
   tokenizer_ = std::make_unique<Tokenizer>(file_->vocabulary());
   context_ = options.context ? options.context : config.context;
   if (hyper().sliding_window && context_ > hyper().sliding_window)
-    throw Error(fmt::format("{}: this model attends to a sliding window of {} tokens; a context of {} is not supported, set "
-                            "model.context to {} or less", file_->path().string(), hyper().sliding_window, context_, hyper().sliding_window));
+    throw Error(
+        fmt::format("{}: this model attends to a sliding window of {} tokens; a context of {} is not supported, set "
+                    "model.context to {} or less",
+                    file_->path().string(), hyper().sliding_window, context_, hyper().sliding_window));
   const sluice_module& module = registry.find(SLUICE_BACKEND, config.backend.name, config.backend.place.text);
   backend_ = registry.create_backend(module, resolve_params(module, config.backend));
   const auto& table = backend_.table<sluice_backend>();
@@ -65,13 +73,7 @@ Engine::Engine(Registry& registry, const Config& config, const Options& options)
 }
 
 Engine::~Engine() {
-  auto drop = [&](void* p) {
-    if (p) backend_.table<sluice_backend>().buffer_destroy(backend_.self(), p);
-  };
-  Room& r = *room_;
-  for (void* p : {(void*)r.x, (void*)r.h, (void*)r.q, (void*)r.mix, (void*)r.k, (void*)r.v, (void*)r.gate, (void*)r.up, (void*)r.logits,
-                  (void*)r.logit_h, (void*)r.stream_x, (void*)r.tokens, (void*)r.positions, (void*)r.logit_row, (void*)r.places})
-    drop(p);
+  while (!buffers_.empty()) drop_buffer(buffers_.begin()->first);
   exact_.reset(), fast_.reset();
   arena_->release(identity_, identity_owner_);
   arena_.reset(), weights_.reset();
@@ -84,57 +86,74 @@ sluice_geometry Engine::geometry() const {
 
 std::unique_ptr<SequenceCache> Engine::create_cache(const Policy& policy, uint32_t budget, uint32_t max_tokens) {
   if (max_tokens > context_)
-    throw Error(fmt::format("{} tokens do not fit the context of {}: use fewer tokens or raise model.context (the model was trained on {})",
-                            max_tokens, context_, hyper().context));
-  return std::make_unique<SequenceCache>(policy, *arena_, reinterpret_cast<uint32_t*>(identity_.data), budget, max_tokens);
+    throw Error(fmt::format(
+        "{} tokens do not fit the context of {}: use fewer tokens or raise model.context (the model was trained on {})",
+        max_tokens, context_, hyper().context));
+  return std::make_unique<SequenceCache>(policy, *arena_, reinterpret_cast<uint32_t*>(identity_.data), budget,
+                                         max_tokens);
 }
 
 Engine::Lane& Engine::lane(bool exact) { return exact ? *exact_ : *fast_; }
 
 void* Engine::buffer(uint64_t bytes) {
   void* address = nullptr;
-  backend_.check(backend_.table<sluice_backend>().buffer_create(backend_.self(), SLUICE_USE_ACTIVATIONS, std::max<uint64_t>(bytes, 64), &address),
+  backend_.check(backend_.table<sluice_backend>().buffer_create(backend_.self(), SLUICE_USE_ACTIVATIONS,
+                                                                std::max<uint64_t>(bytes, 64), &address),
                  "buffer_create");
+  try {
+    buffers_.emplace(address, bytes);
+  } catch (...) {
+    backend_.table<sluice_backend>().buffer_destroy(backend_.self(), address);
+    throw;
+  }
   activation_bytes_ += bytes;
   return address;
 }
 
+void Engine::drop_buffer(void* address) {
+  const auto at = buffers_.find(address);
+  if (at == buffers_.end()) return;
+  backend_.table<sluice_backend>().buffer_destroy(backend_.self(), address);
+  activation_bytes_ -= at->second;
+  buffers_.erase(at);
+}
+
+// Room shrinks to nothing before it grows, so that a failed allocation leaves no pointer to what is gone.
 void Engine::make_room(uint32_t rows, uint32_t logit_rows) {
   Room& r = *room_;
   const Hyperparameters& p = hyper();
-  auto again = [&](auto*& pointer, uint64_t old_count, uint64_t count) {
+  auto again = [&](auto*& pointer, uint64_t count) {
     using T = std::remove_reference_t<decltype(*pointer)>;
-    if (pointer) backend_.table<sluice_backend>().buffer_destroy(backend_.self(), pointer), activation_bytes_ -= old_count * sizeof(T);
+    drop_buffer(std::exchange(pointer, nullptr));
     pointer = static_cast<T*>(buffer(count * sizeof(T)));
   };
   if (rows > r.rows) {
-    const uint64_t o = r.rows, n = rows, q = uint64_t(p.heads) * p.head_dim, kv = uint64_t(p.kv_heads) * p.head_dim;
-    again(r.x, o * p.width, n * p.width), again(r.h, o * p.width, n * p.width);
-    again(r.q, o * q, n * q), again(r.mix, o * q, n * q), again(r.k, o * kv, n * kv), again(r.v, o * kv, n * kv);
-    again(r.gate, o * p.ffn_width, n * p.ffn_width), again(r.up, o * p.ffn_width, n * p.ffn_width);
-    again(r.tokens, o, n), again(r.positions, o, n), again(r.logit_row, o, n);
+    r.rows = 0;
+    const uint64_t n = rows, q = uint64_t(p.heads) * p.head_dim, kv = uint64_t(p.kv_heads) * p.head_dim;
+    again(r.x, n * p.width), again(r.h, n * p.width);
+    again(r.q, n * q), again(r.mix, n * q), again(r.k, n * kv), again(r.v, n * kv);
+    again(r.gate, n * p.ffn_width), again(r.up, n * p.ffn_width);
+    again(r.tokens, n), again(r.positions, n), again(r.logit_row, n);
     const uint64_t cells = uint64_t(p.layers) * p.kv_heads;
-    again(r.places, cells * o, cells * n);
+    again(r.places, cells * n);
     r.host_tokens.resize(n), r.host_positions.resize(n), r.host_logit_row.resize(n), r.host_places.resize(cells * n);
     r.wanted.reserve(n), r.parts.reserve(n);
     r.rows = rows;
   }
   if (logit_rows > r.logit_rows) {
-    again(r.logits, uint64_t(r.logit_rows) * p.vocab, uint64_t(logit_rows) * p.vocab);
-    again(r.logit_h, uint64_t(r.logit_rows) * p.width, uint64_t(logit_rows) * p.width);
+    r.logit_rows = 0;
+    again(r.logits, uint64_t(logit_rows) * p.vocab), again(r.logit_h, uint64_t(logit_rows) * p.width);
     if (!device_.immediate) r.host_logits.resize(uint64_t(logit_rows) * p.vocab);
-    r.logit_rows = logit_rows;
     r.logit_rows_out.reserve(logit_rows);
+    r.logit_rows = logit_rows;
   }
 }
 
 void Engine::make_stream(uint32_t rows) {
   Room& r = *room_;
   if (rows <= r.stream) return;
-  if (r.stream_x) {
-    backend_.table<sluice_backend>().buffer_destroy(backend_.self(), r.stream_x);
-    activation_bytes_ -= uint64_t(r.stream) * hyper().width * sizeof(float);
-  }
+  r.stream = 0;
+  drop_buffer(std::exchange(r.stream_x, nullptr));
   r.stream_x = static_cast<float*>(buffer(uint64_t(rows) * hyper().width * sizeof(float)));
   r.stream = rows;
 }
@@ -143,8 +162,9 @@ Activations Engine::activations(uint32_t rows) {
   const Hyperparameters& p = hyper();
   const Room& r = *room_;
   const uint32_t q = p.heads * p.head_dim, kv = p.kv_heads * p.head_dim;
-  return {{r.x, rows, p.width}, {r.h, rows, p.width}, {r.q, rows, q},    {r.mix, rows, q},
-          {r.k, rows, kv},      {r.v, rows, kv},      {r.gate, rows, p.ffn_width}, {r.up, rows, p.ffn_width}};
+  return {
+      {r.x, rows, p.width}, {r.h, rows, p.width},        {r.q, rows, q},           {r.mix, rows, q}, {r.k, rows, kv},
+      {r.v, rows, kv},      {r.gate, rows, p.ffn_width}, {r.up, rows, p.ffn_width}};
 }
 
 // Logits of the rows that the feeds want, whose places in x stand in host_logit_row.
@@ -166,7 +186,8 @@ void Engine::run_logits(Lane& lane, sluice_mat x, const LogitSink& sink) {
     }
     r.logit_rows_out.clear();
     for (uint32_t i = 0; i < rows; i++)
-      r.logit_rows_out.push_back({r.wanted[first + i].first, r.wanted[first + i].second, {host + uint64_t(i) * p.vocab, p.vocab}});
+      r.logit_rows_out.push_back(
+          {r.wanted[first + i].first, r.wanted[first + i].second, {host + uint64_t(i) * p.vocab, p.vocab}});
     sink(r.logit_rows_out);
   }
 }
@@ -175,7 +196,10 @@ void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink
   const Hyperparameters& p = hyper();
   Lane& lane = this->lane(exact);
   uint32_t rows = 0;
-  for (const Feed& f : feeds) rows += uint32_t(f.tokens.size());
+  for (const Feed& f : feeds) {
+    f.cache->check_step(uint32_t(f.tokens.size()));  // before any begins
+    rows += uint32_t(f.tokens.size());
+  }
   make_room(rows, std::min(rows, kLogitRows));
   Room& r = *room_;
   r.parts.clear(), r.wanted.clear();
@@ -244,7 +268,8 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
       const uint32_t rows = std::min(tile, n - first);
       for (uint32_t t = 0; t < rows; t++) r.host_positions[t] = start + first + t;
       lane.ops.write(r.positions, r.host_positions.data(), rows * sizeof(uint32_t));
-      lane.ops.write(r.places, &places[uint64_t(first) * p.kv_heads], uint64_t(rows) * p.kv_heads * sizeof(sluice_store));
+      lane.ops.write(r.places, &places[uint64_t(first) * p.kv_heads],
+                     uint64_t(rows) * p.kv_heads * sizeof(sluice_store));
       const BatchPart part{&cache, 0, rows, signal_from > first ? std::min(signal_from - first, rows) : 0};
       lane.attention.begin({&part, 1}, true);
       lane.attention.set_places(r.places);
@@ -252,6 +277,7 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
       a.x = rows_of(stream, first, rows);
       llama_block(lane.ops, p, *weights_, l, a, r.positions, lane.attention);
       if (!device_.immediate) lane.ops.wait();
+      tile_done(uint64_t(l) * n + first + rows, uint64_t(p.layers) * n);
     }
     lane.ops.wait();
     cache.end_prompt_layer(l);
@@ -267,6 +293,12 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
     if (!device_.immediate) lane.ops.wait();
   }
   cache.end();
+}
+
+// Between two tiles of a prompt.
+void Engine::tile_done(uint64_t done, uint64_t total) const {
+  if (stop_ && *stop_) throw Error("interrupted", kExitFailed);
+  if (prompt_progress_) prompt_progress_(done, total);
 }
 
 CacheAttention& Engine::attention(bool exact) { return lane(exact).attention; }

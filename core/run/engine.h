@@ -3,7 +3,9 @@
 // callers (generate.h, lockstep.h).
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -34,9 +36,12 @@ using LogitSink = std::function<void(std::span<const LogitRow> rows)>;
 class Engine {
  public:
   struct Options {
-    uint32_t threads = 0;      // as the config says if 0
-    uint32_t context = 0;      // positions to be ready for; the config's if 0
+    uint32_t context = 0;                              // positions to be ready for; the config's if 0
     std::function<void(uint64_t, uint64_t)> progress;  // bytes of weights loaded, of all
+    // Of every prompt: rows times layers done, of all; called between its tiles.
+    std::function<void(uint64_t, uint64_t)> prompt_progress;
+    // Set from elsewhere: a prompt under way ends between two tiles with an Error "interrupted" (exit 1).
+    const std::atomic<bool>* stop = nullptr;
   };
   // Opens the model and loads it. `registry` and its pool outlive the engine.
   Engine(Registry& registry, const Config& config, const Options& options);
@@ -55,9 +60,15 @@ class Engine {
   // A cache for at most max_tokens tokens, under a policy that outlives it.
   std::unique_ptr<SequenceCache> create_cache(const Policy& policy, uint32_t budget, uint32_t max_tokens);
 
+  // What throws in step() or prompt() (a plugin, the sink, memory that is used up) leaves the caches that were fed in
+  // the middle of it: they can only be destroyed and say so when fed again. All others go on, and so does the engine
+  // unless its device failed. A feed that cannot be (too long for its cache, see SequenceCache::check_step and begin)
+  // is refused with all caches as they were.
+
   // One step: every feed's tokens, after what its cache holds, each attending to its own cache; then the
   // policies act. A feed of several tokens is a chunk, with the result of as many steps' attention but one
-  // eviction. Allocates nothing unless batch or logits outgrow all before.
+  // eviction; a policy that evicts takes at most Policy::chunk at a time (one where that is 0). Allocates nothing
+  // unless batch or logits outgrow all before.
   void step(std::span<const Feed> feeds, bool exact, const LogitSink& sink);
   // A whole prompt, layer by layer, exact over its own rows (and, with `prefix`, over that cache's: see
   // SequenceCache::begin). The policy acts on each layer once its rows are in.
@@ -82,7 +93,10 @@ class Engine {
   void make_room(uint32_t rows, uint32_t logit_rows);
   void make_stream(uint32_t rows);
   void* buffer(uint64_t bytes);
+  void drop_buffer(void* address);  // NULL is ignored
   void run_logits(Lane& lane, sluice_mat x, const LogitSink& sink);
+
+  void tile_done(uint64_t done, uint64_t total) const;
 
   Registry& registry_;
   std::unique_ptr<ModelFile> file_;
@@ -96,7 +110,10 @@ class Engine {
   std::unique_ptr<Weights> weights_;
   std::unique_ptr<Lane> exact_, fast_;
   std::unique_ptr<Room> room_;
+  std::map<void*, uint64_t> buffers_;  // of the room, with their bytes
   uint64_t activation_bytes_ = 0;
+  std::function<void(uint64_t, uint64_t)> prompt_progress_;
+  const std::atomic<bool>* stop_ = nullptr;
 };
 
 }  // namespace sluice

@@ -1,3 +1,4 @@
+// See generate.h: the loop of feeding and picking, and which bytes of the text may be shown yet.
 #include "core/run/generate.h"
 
 #include <fmt/format.h>
@@ -37,12 +38,13 @@ size_t before_stop(std::string_view text, std::span<const std::string> stops) {
 
 }  // namespace
 
-Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_t> prompt, Sampler& sampler, const GenerateOptions& options) {
+Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_t> prompt, Sampler& sampler,
+                    const GenerateOptions& options) {
   using Clock = std::chrono::steady_clock;
   if (prompt.empty()) throw Error("the prompt is empty: nothing to continue");
   if (cache.seen() + prompt.size() + options.tokens > cache.max_tokens() + 1)
-    throw Error(fmt::format("{} tokens held + {} of the prompt + {} to generate exceed the {} this run was made for", cache.seen(),
-                            prompt.size(), options.tokens, cache.max_tokens()));
+    throw Error(fmt::format("{} tokens held + {} of the prompt + {} to generate exceed the {} this run was made for",
+                            cache.seen(), prompt.size(), options.tokens, cache.max_tokens()));
   Generation g;
   int32_t next = 0;
   const LogitSink sink = [&](std::span<const LogitRow> rows) { next = sampler.pick(rows.back().logits); };
@@ -83,7 +85,8 @@ Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_
     if (g.tokens.size() == 1 && begins_text && !piece.empty() && piece[0] == ' ') piece.erase(0, 1);
     g.text += piece;
     size_t cut = std::string::npos;
-    for (const std::string& stop : options.stops) cut = std::min(cut, stop.empty() ? std::string::npos : g.text.find(stop));
+    for (const std::string& stop : options.stops)
+      cut = std::min(cut, stop.empty() ? std::string::npos : g.text.find(stop));
     if (cut != std::string::npos) {
       g.text.resize(cut);
       g.ended_by = "stop string";

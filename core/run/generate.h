@@ -15,7 +15,7 @@ namespace sluice {
 struct GenerateOptions {
   uint32_t tokens = 128;  // at most
   bool exact = false;
-  uint32_t chunk = 0;     // feed the prompt in chunks of so many rows; 0: whole, layer by layer
+  uint32_t chunk = 0;       // feed the prompt in chunks of so many rows; 0: whole, layer by layer
   bool ignore_end = false;  // go on after an end token
   std::vector<std::string> stops;
   const std::atomic<bool>* stop = nullptr;
@@ -29,8 +29,8 @@ struct Generation {
   double prompt_seconds = 0, decode_seconds = 0;
 };
 
-// Feeds `prompt` to the cache (which may already hold tokens) and generates. Throws Error for an empty prompt on an
-// empty cache and for one that does not fit.
+// Feeds `prompt` to the cache (which may already hold tokens) and generates. Throws Error for an empty prompt and
+// for one that does not fit.
 Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_t> prompt, Sampler& sampler,
                     const GenerateOptions& options);
 

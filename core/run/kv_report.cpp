@@ -1,3 +1,4 @@
+// See kv_report.h: the ledger and the process as the kernel sees it, turned into figures.
 #include "core/run/kv_report.h"
 
 #include <sys/resource.h>
@@ -9,7 +10,8 @@ namespace sluice {
 
 KvBytes kv_bytes(const SequenceCache& cache) {
   const sluice_geometry& g = cache.policy().geometry;
-  const Ledger ledger = cache.ledger();
+  // Before the first token there are no lanes to account for.
+  const Ledger ledger = cache.seen() ? cache.ledger() : Ledger{};
   KvBytes kv;
   kv.bytes = ledger.total();
   const uint64_t elements = uint64_t(2) * g.layers * g.kv_heads * g.head_dim * cache.seen();

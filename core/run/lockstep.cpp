@@ -1,3 +1,4 @@
+// See lockstep.h: the feeds of a step, scores as logits come, and the rows of the result.
 #include "core/run/lockstep.h"
 
 #include <fmt/format.h>
@@ -19,12 +20,12 @@ struct Runner {
   std::unique_ptr<SequenceCache> cache;
   uint32_t budget = 0;
   Fidelity fidelity;
-  uint64_t compressed = 0;  // rows coded or evicted before the last scored step
+  uint64_t compressed = 0;  // rows coded or evicted before the last step so far
 };
 
 // Decode speed of each policy alone at the depth it has reached. Its cache goes on from there.
-void measure_speed(Engine& engine, std::vector<Runner>& runners, std::span<const int32_t> tokens, const LockstepOptions& options,
-                   std::vector<PolicyResult>& rows) {
+void measure_speed(Engine& engine, std::vector<Runner>& runners, std::span<const int32_t> tokens,
+                   const LockstepOptions& options, std::vector<PolicyResult>& rows) {
   for (size_t i = 0; i < runners.size(); i++) {
     SequenceCache& cache = *runners[i].cache;
     std::chrono::steady_clock::time_point start;
@@ -44,11 +45,12 @@ void measure_speed(Engine& engine, std::vector<Runner>& runners, std::span<const
 }  // namespace
 
 bool keeps_all(const Policy& policy) {
-  return std::none_of(policy.layers.begin(), policy.layers.end(), [](const LayerPolicy& l) { return l.evictor || l.coded(); });
+  return std::none_of(policy.layers.begin(), policy.layers.end(),
+                      [](const LayerPolicy& l) { return l.evictor || l.coded(); });
 }
 
-std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepPolicy> policies, std::span<const int32_t> tokens,
-                                       const LockstepOptions& options) {
+std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepPolicy> policies,
+                                       std::span<const int32_t> tokens, const LockstepOptions& options) {
   const uint32_t n = uint32_t(tokens.size()), count = uint32_t(policies.size());
   const uint32_t room = n + (options.speed ? options.speed_tokens + 2 : 0);
   uint32_t reference = count;
@@ -74,7 +76,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
     const uint32_t rows = std::min(options.chunk, n - fed);
     for (uint32_t i = 0; i < count; i++) {
       feeds[i] = {runners[order[i]].cache.get(), tokens.subspan(fed, rows), Want::kAll};
-      if (fed + rows >= n) runners[order[i]].compressed = uint64_t(runners[order[i]].cache->rows_not_dense());
+      runners[order[i]].compressed = uint64_t(runners[order[i]].cache->rows_not_dense());
     }
     engine.step(feeds, options.exact, [&](std::span<const LogitRow> logits) {
       for (const LogitRow& row : logits)
@@ -84,21 +86,26 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
         const LogitRow& row = logits[i];
         const uint32_t position = fed + row.row;
         const uint32_t target = position + 1 < n ? uint32_t(tokens[position + 1]) : 0;
-        if (reference < count) scores[i] = score_position(truth[row.row], row.logits, target);
-        else scores[i].nll = position + 1 < n ? negative_log_likelihood(row.logits, target) : 0;
+        if (reference < count)
+          scores[i] = score_position(truth[row.row], row.logits, target);
+        else
+          scores[i].nll = position + 1 < n ? negative_log_likelihood(row.logits, target) : 0;
       });
       for (uint32_t i = 0; i < logits.size(); i++) {
         const uint32_t position = fed + logits[i].row, policy = order[logits[i].feed];
         if (options.watch) options.watch(position, policy, logits[i].logits);
         if (position + 1 == n) continue;  // no target
-        if (reference < count) runners[policy].fidelity.add(scores[i]);
-        else runners[policy].fidelity.add_nll(scores[i].nll);
+        if (reference < count)
+          runners[policy].fidelity.add(scores[i]);
+        else
+          runners[policy].fidelity.add_nll(scores[i].nll);
       }
     });
     fed += rows;
     if (options.progress) {
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-      options.progress(rows, fmt::format("ppl {:.3f}, {:.1f} tok/s", runners[order[0]].fidelity.ppl(), fed / took.count()));
+      options.progress(rows,
+                       fmt::format("ppl {:.3f}, {:.1f} tok/s", runners[order[0]].fidelity.ppl(), fed / took.count()));
     }
   }
 
@@ -114,7 +121,8 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
     r.stats = policy_stats(*entry.policy);
     const LayerPolicy& layer = entry.policy->layers.front();
     if (layer.evictor) r.evictor = layer.evictor->module().name;
-    if (const Instance* codec = layer.codec[SLUICE_KEY] ? layer.codec[SLUICE_KEY] : layer.codec[SLUICE_VALUE]) r.codec = codec->module().name;
+    if (const Instance* codec = layer.codec[SLUICE_KEY] ? layer.codec[SLUICE_KEY] : layer.codec[SLUICE_VALUE])
+      r.codec = codec->module().name;
     r.settings = describe_policy(*entry.config, *entry.policy, runners[i].budget);
     const CacheCounters c = runners[i].cache->counters();
     if (c.rescued) r.stats.push_back({"rescued rows", double(c.rescued)});

@@ -14,9 +14,9 @@
 namespace sluice {
 
 struct LockstepOptions {
-  bool exact = true;         // float activations
-  uint32_t chunk = 1;        // rows of a step: 1 is decode mode
-  bool speed = true;         // afterwards let each policy alone decode some tokens, in `fast`
+  bool exact = true;   // float activations
+  uint32_t chunk = 1;  // rows of a step: 1 is decode mode
+  bool speed = true;   // afterwards let each policy alone decode some tokens, in `fast`
   uint32_t speed_tokens = 32;
   const std::atomic<bool>* stop = nullptr;  // set: end after this step, with what was scored
   std::function<void(uint64_t tokens, const std::string& note)> progress;  // after each step
@@ -32,8 +32,8 @@ struct LockstepPolicy {
 };
 
 // One row per policy, in order. All of `tokens` are fed; all but the first are targets.
-std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepPolicy> policies, std::span<const int32_t> tokens,
-                                       const LockstepOptions& options);
+std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepPolicy> policies,
+                                       std::span<const int32_t> tokens, const LockstepOptions& options);
 
 // True for a policy that keeps everything as F16.
 bool keeps_all(const Policy& policy);

@@ -1,3 +1,4 @@
+// See policy_builder.h: choices per layer, instances shared by equal ones, budgets in tokens.
 #include "core/run/policy_builder.h"
 
 #include <fmt/format.h>
@@ -10,7 +11,7 @@
 namespace sluice {
 namespace {
 
-// The pipeline's choices with those of the last [[layers]] range that covers the layer and sets them.
+// The pipeline's choices with those of the [[layers]] range that covers the layer: one at most does.
 PolicyChoice choice_at(const Config& config, uint32_t layer) {
   PolicyChoice choice = config.policy;
   for (const LayerRange& range : config.layers) {
@@ -28,25 +29,48 @@ PolicyChoice choice_at(const Config& config, uint32_t layer) {
 
 }  // namespace
 
+void check_plan(const Instance& codec, const sluice_codec_plan& plan) {
+  if (plan.block_rows == 0 || plan.max_rows < plan.block_rows || std::max(plan.residual, plan.max_rows) > kMostPlanRows)
+    throw Error(
+        fmt::format("codec {}, plan: {} rows a block, {} more that stay dense and at most {} rows in a block cannot be "
+                    "followed; blocks hold 1 to {} rows, and no more stay dense",
+                    codec.module().name, plan.block_rows, plan.residual, plan.max_rows, kMostPlanRows),
+        kExitFailed);
+}
+
+void check_signal(const Instance& evictor, const sluice_signal& signal) {
+  if (signal.kind > SLUICE_PEAK || signal.skip_self > 1 || std::max(signal.skip_first, signal.window) > kMostPlanRows)
+    throw Error(
+        fmt::format(
+            "evictor {}, signal: kind {}, skip_first {}, skip_self {} and window {} ask for nothing that attention "
+            "gathers; kinds are 0 to {}, skip_self is 0 or 1, the others at most {}",
+            evictor.module().name, signal.kind, signal.skip_first, signal.skip_self, signal.window,
+            uint32_t(SLUICE_PEAK), kMostPlanRows),
+        kExitFailed);
+}
+
 std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry) {
   auto policy = std::make_unique<Policy>();
   policy->name = config.name, policy->geometry = geometry;
   policy->interval = config.cache.interval, policy->chunk = config.cache.chunked ? config.cache.chunk : 0;
   policy->layer_granularity = config.cache.layer_granularity, policy->compact = config.cache.compact;
   if (config.cache.rolling)
-    throw Error(fmt::format("policy {}: positions = \"rolling\" is not available in this version; absolute positions serve "
-                            "contexts up to what the model was trained on", config.name));
+    throw Error(
+        fmt::format("policy {}: positions = \"rolling\" is not available in this version; absolute positions serve "
+                    "contexts up to what the model was trained on",
+                    config.name));
   for (const LayerRange& range : config.layers)
     if (range.last >= geometry.layers)
-      throw Error(fmt::format("{}: range {}-{} goes beyond the model's {} layers (0-{})", range.place.text, range.first, range.last,
-                              geometry.layers, geometry.layers - 1));
+      throw Error(fmt::format("{}: range {}-{} goes beyond the model's {} layers (0-{})", range.place.text, range.first,
+                              range.last, geometry.layers, geometry.layers - 1));
 
   // Equal choices share an instance: first which there are, then pointers into the finished list.
   std::map<std::string, size_t> known;
   auto instance = [&](const char* interface_id, const std::optional<ModuleChoice>& choice) -> size_t {
     if (!choice) return SIZE_MAX;
     const sluice_module& module = registry.find(interface_id, choice->name, choice->place.text);
-    const auto [at, added] = known.try_emplace(interface_id + describe_choice(module, *choice), policy->instances.size());
+    const auto [at, added] =
+        known.try_emplace(interface_id + describe_choice(module, *choice), policy->instances.size());
     if (added) policy->instances.push_back(registry.create_policy(module, geometry, resolve_params(module, *choice)));
     return at->second;
   };
@@ -64,29 +88,32 @@ std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, c
       if (!layer.codec[side]) continue;
       const auto& codec = layer.codec[side]->table<sluice_codec>();
       codec.plan(layer.codec[side]->self(), side, &layer.plan[side]);
-      const sluice_codec_plan& plan = layer.plan[side];
-      if (plan.block_rows == 0 || plan.max_rows < plan.block_rows)
-        throw Error(fmt::format("codec {}: its plan of {} rows a block, at most {}, cannot be followed",
-                                layer.codec[side]->module().name, plan.block_rows, plan.max_rows), kExitFailed);
+      check_plan(*layer.codec[side], layer.plan[side]);
       if (layer.evictor && !codec.retain)
-        throw Error(fmt::format("policy {}: codec {} cannot drop single rows (it has no retain), so evictor {} cannot be stacked on "
-                                "it; use another codec or no evictor", config.name, layer.codec[side]->module().name,
-                                layer.evictor->module().name));
+        throw Error(fmt::format(
+            "policy {}: codec {} cannot drop single rows (it has no retain), so evictor {} cannot be stacked on "
+            "it; use another codec or no evictor",
+            config.name, layer.codec[side]->module().name, layer.evictor->module().name));
     }
     if (layer.evictor)
-      for (uint32_t prompt : {0u, 1u})
+      for (uint32_t prompt : {0u, 1u}) {
         layer.evictor->table<sluice_evictor>().signal(layer.evictor->self(), prompt, &layer.signal[prompt]);
+        check_signal(*layer.evictor, layer.signal[prompt]);
+      }
     policy->layers.push_back(layer);
   }
   return policy;
 }
 
 uint32_t budget_tokens(const Config& config, const Policy& policy, uint32_t run_tokens) {
-  const bool evicts = std::any_of(policy.layers.begin(), policy.layers.end(), [](const LayerPolicy& l) { return l.evictor; });
+  const bool evicts =
+      std::any_of(policy.layers.begin(), policy.layers.end(), [](const LayerPolicy& l) { return l.evictor; });
   if (!evicts) return 0;
   if (!config.cache.budget) {
-    throw Error(fmt::format("policy {}: an evictor needs a budget: set [cache] budget to tokens (512), a share (\"20%\") or bytes "
-                            "(\"64MiB\")", config.name));
+    throw Error(fmt::format(
+        "policy {}: an evictor needs a budget: set [cache] budget to tokens (512), a share (\"20%\") or bytes "
+        "(\"64MiB\")",
+        config.name));
   }
   const Budget& budget = *config.cache.budget;
   double tokens = budget.amount;
@@ -97,8 +124,10 @@ uint32_t budget_tokens(const Config& config, const Policy& policy, uint32_t run_
       for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
         const Instance* codec = policy.layers[l].codec[side];
         const uint32_t rows = policy.layers[l].plan[side].block_rows;
-        row += policy.geometry.kv_heads * (codec ? double(policy.codec(l, side).bound(codec->self(), side, rows)) / rows
-                                                 : 2.0 * policy.geometry.head_dim);
+        row +=
+            policy.geometry.kv_heads *
+            (codec ? double(sane_bytes(*codec, "bound", policy.codec(l, side).bound(codec->self(), side, rows))) / rows
+                   : 2.0 * policy.geometry.head_dim);
       }
     tokens = budget.amount / row;
   }
@@ -119,18 +148,23 @@ std::string describe_policy(const Config& config, const Policy& policy, uint32_t
   auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
   auto module = [&](const std::optional<ModuleChoice>& c, const char* interface_id) {
     for (const Instance& i : policy.instances)
-      if (c && i.module().interface_id == std::string_view(interface_id) && c->name == i.module().name) return describe_choice(i.module(), *c);
+      if (c && i.module().interface_id == std::string_view(interface_id) && c->name == i.module().name)
+        return describe_choice(i.module(), *c);
     return std::string();
   };
   const std::string key = module(choice.key_codec, SLUICE_CODEC), value = module(choice.value_codec, SLUICE_CODEC);
-  if (key.empty() && value.empty()) add("F16 rows");
-  else if (key == value) add(key);
-  else add("K " + (key.empty() ? "F16" : key)), add("V " + (value.empty() ? "F16" : value));
+  if (key.empty() && value.empty())
+    add("F16 rows");
+  else if (key == value)
+    add(key);
+  else
+    add("K " + (key.empty() ? "F16" : key)), add("V " + (value.empty() ? "F16" : value));
   if (const std::string evictor = module(choice.evictor, SLUICE_EVICTOR); !evictor.empty()) add(evictor);
   if (!config.layers.empty()) add(fmt::format("{} layer ranges of their own", config.layers.size()));
   if (budget) {
     const bool share = config.cache.budget && config.cache.budget->unit == Budget::Unit::kShare;
-    add(share ? fmt::format("budget {:g}% = {} tokens", config.cache.budget->amount * 100, budget) : fmt::format("budget {} tokens", budget));
+    add(share ? fmt::format("budget {:g}% = {} tokens", config.cache.budget->amount * 100, budget)
+              : fmt::format("budget {} tokens", budget));
     add(fmt::format("interval {}", policy.interval));
   }
   return text;

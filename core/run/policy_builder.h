@@ -11,6 +11,10 @@ namespace sluice {
 
 std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry);
 
+// What a module says it wants, before anything is built on it. Throw Error naming the module and its numbers.
+void check_plan(const Instance& codec, const sluice_codec_plan& plan);
+void check_signal(const Instance& evictor, const sluice_signal& signal);
+
 // Tokens a lane may hold under this configuration in a run of `run_tokens` tokens: 0 if nothing is evicted. Shares
 // are of run_tokens, bytes are divided by what the policy's rows take; both round down.
 uint32_t budget_tokens(const Config& config, const Policy& policy, uint32_t run_tokens);

@@ -22,6 +22,9 @@
 
 namespace sluice {
 
+// The most channels of a head, and the lengths that packed codes come in.
+constexpr uint32_t kMostChannels = 256, kCodeGroup = 32;
+
 enum class Pairs { by_channel, by_row, one };
 
 struct Affine {
@@ -52,19 +55,19 @@ using AffineOut = AffineAt<uint16_t, uint8_t>;
 
 // Working memory of dot() and accumulate(), part of a codec's scratch.
 struct alignas(64) AffineWork {
-  float sums[SLUICE_TILE]
-            [256];  // dot: [queries][SLUICE_CHUNK] results of a chunk of rows; accumulate: [queries][channels]
+  // dot: results of a chunk of rows, [queries][SLUICE_CHUNK]; accumulate: [queries][channels].
+  float sums[SLUICE_TILE][kMostChannels];
   float weights[SLUICE_TILE][SLUICE_CHUNK];
-  float scale[256], zero[256], factor[256];
+  float scale[kMostChannels], zero[kMostChannels], factor[kMostChannels];
   float steps[SLUICE_TILE], bias[SLUICE_TILE];
-  int8_t digits[SLUICE_TILE * 3 * 256];
+  int8_t digits[SLUICE_TILE * 3 * kMostChannels];
 };
 
 // Working memory of encoding.
 struct alignas(64) AffineScratch {
-  float low[256], high[256], scale[256], zero[256];
-  uint16_t halves[256];
-  uint8_t codes[256];
+  float low[kMostChannels], high[kMostChannels], scale[kMostChannels], zero[kMostChannels];
+  uint16_t halves[kMostChannels];
+  uint8_t codes[kMostChannels];
 };
 
 // ---- numbers in the signs of half floats ---------------------------------------------------------
@@ -167,7 +170,7 @@ inline void encode_rows(const Affine& a, uint32_t rows, const float* x, const Af
 
 // The pairs of row r for every channel; `loaded` says which by_channel group stands in scale and zero.
 struct RowPairs {
-  float scale[256], zero[256];
+  float scale[kMostChannels], zero[kMostChannels];
   uint32_t group = 0, end = 0;  // rows below end belong to groups up to this one
   bool loaded = false;
 };
@@ -197,7 +200,7 @@ inline void load_pairs(const Affine& a, const AffineView& v, uint32_t r, RowPair
 // x: float [count][head_dim]
 inline void decode_rows(const Affine& a, const AffineView& v, uint32_t first, uint32_t count, float* x) {
   RowPairs pairs;
-  uint8_t codes[256];
+  uint8_t codes[kMostChannels];
   for (uint32_t r = first; r < first + count; r++, x += a.head_dim) {
     load_pairs(a, v, r, pairs);
     a.kernels->unpack(a.bits, a.head_dim, v.codes + r * a.row_bytes(), codes);
@@ -287,7 +290,7 @@ inline void dot_chunk(const Affine& a, const AffineView& v, const Chunk& c, uint
         w.bias[i] = a.kernels->inner(d, q, w.zero);
       }
     }
-    a.kernels->dot(&codes, queries, w.digits, w.steps, 256, w.sums[0]);
+    a.kernels->dot(&codes, queries, w.digits, w.steps, kMostChannels, w.sums[0]);
     for (uint32_t i = 0; i < queries; i++)
       for (uint32_t r = 0; r < c.count; r++) w.sums[i][r] += w.bias[i];
     return;
@@ -299,7 +302,7 @@ inline void dot_chunk(const Affine& a, const AffineView& v, const Chunk& c, uint
     std::fill_n(w.scale, c.count, sluice_from_half(v.pairs[0]));
     std::fill_n(w.zero, c.count, sluice_from_half(v.pairs[1]));
   }
-  a.kernels->dot(&codes, queries, w.digits, w.steps, 256, w.sums[0]);
+  a.kernels->dot(&codes, queries, w.digits, w.steps, kMostChannels, w.sums[0]);
   for (uint32_t i = 0; i < queries; i++)
     for (uint32_t r = 0; r < c.count; r++) {
       const float scaled = w.sums[i][r] * w.scale[r];
@@ -350,7 +353,7 @@ inline void accumulate_chunk(const Affine& a, const AffineView& v, const Chunk& 
     }
     const uint8_t* packed = v.codes + c.first * a.row_bytes() + sluice_packed_bytes(a.bits, t * width);
     const sluice_codes codes = {packed, a.row_bytes(), a.bits, c.count, width};
-    a.kernels->mix(&codes, queries, w.digits, w.steps, 256, w.sums[0]);
+    a.kernels->mix(&codes, queries, w.digits, w.steps, kMostChannels, w.sums[0]);
     if (by_channel) {
       load_scales(a, d, v.pairs + size_t(2) * d * c.group, w.scale);
       a.kernels->from_half(d, v.pairs + size_t(2) * d * c.group + d, w.zero);

@@ -12,9 +12,6 @@
 
 namespace sluice {
 
-// The most channels of a head, and the lengths that packed codes come in.
-constexpr uint32_t kMostChannels = 256, kCodeGroup = 32;
-
 inline void require_head_dim(const char* name, uint32_t head_dim) {
   if (head_dim == 0 || head_dim % kCodeGroup != 0 || head_dim > kMostChannels)
     throw Failure(SLUICE_UNSUPPORTED, std::string(name) + ": head_dim is " + std::to_string(head_dim) +
@@ -52,7 +49,7 @@ inline double affine_tolerance(uint32_t bits, double count) {
 
 inline size_t round_up_64(size_t bytes) { return (bytes + 63) & ~size_t(63); }
 
-// The verbs of sluice_codec; `a` is the codec's own and may differ by side.
+// The verbs of sluice_codec; `a` is the codec's own and may differ by side. table() makes a codec of them.
 namespace affine_block {
 
 template <class Half, class Byte>
@@ -147,6 +144,46 @@ inline sluice_status accumulate(const Affine& a, const sluice_tile* tile, const 
     }
   }
   return SLUICE_OK;
+}
+
+// The table of a codec of affine rows. Codec has `host`, `stats` and side(SLUICE_KEY or SLUICE_VALUE), its Affine there.
+template <class Codec>
+struct Verbs {
+  static const Codec& codec(const void* self) { return *static_cast<const Codec*>(self); }
+  static void destroy(void* self) { host_delete(codec(self).host, static_cast<Codec*>(self)); }
+  static size_t bound(const void* self, uint32_t side, uint32_t rows) {
+    return affine_block::bound(codec(self).side(side), rows);
+  }
+  static size_t scratch(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
+    return affine_block::scratch(codec(self).side(side), rows, queries);
+  }
+  static sluice_status encode(const void* self, const sluice_block* block, const float* rows, void* scratch, void* dst,
+                              size_t* bytes) {
+    return affine_block::encode(codec(self).side(block->side), codec(self).stats, block, rows, scratch, dst, bytes);
+  }
+  static sluice_status decode(const void* self, const sluice_block* block, const void* src, uint32_t first,
+                              uint32_t count, float* rows) {
+    return affine_block::decode(codec(self).side(block->side), block, src, first, count, rows);
+  }
+  static void account(const void* self, const sluice_block* block, const void* src, sluice_account* account) {
+    affine_block::account(codec(self).side(block->side), block, src, account);
+  }
+  static sluice_status retain(const void* self, const sluice_block* block, void* src, const uint32_t* keep, uint32_t n,
+                              size_t* bytes) {
+    return affine_block::retain(codec(self).side(block->side), block, src, keep, n, bytes);
+  }
+  static sluice_status dot(const void* self, const sluice_tile* tile, const float* q, float* scores) {
+    return affine_block::dot(codec(self).side(SLUICE_KEY), tile, q, scores);
+  }
+  static sluice_status accumulate(const void* self, const sluice_tile* tile, const float* weights, float* out) {
+    return affine_block::accumulate(codec(self).side(SLUICE_VALUE), tile, weights, out);
+  }
+};
+template <class Codec>
+constexpr sluice_codec table(decltype(sluice_codec::create) create, decltype(sluice_codec::plan) plan) {
+  using V = Verbs<Codec>;
+  return {create, V::destroy, plan, V::bound, V::scratch, V::encode, V::decode, V::account, V::retain, V::dot,
+          V::accumulate};
 }
 
 }  // namespace affine_block

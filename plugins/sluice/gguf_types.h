@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "half.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -67,6 +69,12 @@ static inline const sluice_gguf_type* sluice_gguf_type_info(uint32_t type) {
   return NULL;
 }
 
+/* Bytes of a row of `cols` numbers, a multiple of the type's block. The type must be known. */
+static inline uint64_t sluice_gguf_row_bytes(uint32_t type, uint64_t cols) {
+  const sluice_gguf_type* info = sluice_gguf_type_info(type);
+  return cols / info->block * info->bytes;
+}
+
 /* ---- numbers ------------------------------------------------------------------------------------ */
 
 static inline float sluice_float_from_bits(uint32_t bits) {
@@ -75,20 +83,12 @@ static inline float sluice_float_from_bits(uint32_t bits) {
   return f;
 }
 
-static inline float sluice_f16_to_float(uint16_t h) {
-  const uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-  const uint32_t exponent = (h >> 10) & 31u, mantissa = h & 0x3FFu;
-  if (exponent == 31) return sluice_float_from_bits(sign | 0x7F800000u | mantissa << 13);
-  if (exponent != 0) return sluice_float_from_bits(sign | (exponent + 112u) << 23 | mantissa << 13);
-  return (sign ? -5.9604644775390625e-8f : 5.9604644775390625e-8f) * (float)mantissa; /* multiples of 2^-24 */
-}
-
 static inline float sluice_bf16_to_float(uint16_t b) { return sluice_float_from_bits((uint32_t)b << 16); }
 
 static inline uint16_t sluice_load_u16(const uint8_t* bytes) { return (uint16_t)(bytes[0] | bytes[1] << 8); }
 
 /* The F16 number in two bytes of a block. */
-static inline float sluice_load_f16(const uint8_t* bytes) { return sluice_f16_to_float(sluice_load_u16(bytes)); }
+static inline float sluice_load_f16(const uint8_t* bytes) { return sluice_from_half(sluice_load_u16(bytes)); }
 
 /* ---- blocks of 32 ------------------------------------------------------------------------------- */
 

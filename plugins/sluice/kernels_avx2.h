@@ -278,34 +278,42 @@ SLUICE_AVX2_BODY void sluice_avx2_mix_strip(uint32_t bits, uint32_t rows, const 
   sluice_avx2_store_strip(low, top, step, sums);
 }
 
-/* The same for codes of eight bits, four rows at a time: two products fill 16 bits and are widened at once. */
-SLUICE_AVX2_BODY void sluice_avx2_mix_strip8(uint32_t rows, const uint8_t* packed, size_t row_bytes,
-                                             const int8_t* digits, float step, float* sums) {
+/* Four rows of a strip of 32 columns of eight bits, interleaved: columns 4 i and 16 + 4 i on in quad[i]. */
+SLUICE_AVX2_BODY void sluice_avx2_interleave8(uint32_t rows, uint32_t first, const uint8_t* packed, size_t row_bytes,
+                                              __m256i* quad) {
+  __m256i row[4], ab, cd;
+  uint32_t i;
+  for (i = 0; i < 4; i++)
+    row[i] = first + i < rows ? _mm256_loadu_si256((const __m256i*)(packed + (first + i) * row_bytes))
+                              : _mm256_setzero_si256();
+  ab = _mm256_unpacklo_epi8(row[0], row[1]), cd = _mm256_unpacklo_epi8(row[2], row[3]);
+  quad[0] = _mm256_unpacklo_epi16(ab, cd), quad[1] = _mm256_unpackhi_epi16(ab, cd);
+  ab = _mm256_unpackhi_epi8(row[0], row[1]), cd = _mm256_unpackhi_epi8(row[2], row[3]);
+  quad[2] = _mm256_unpacklo_epi16(ab, cd), quad[3] = _mm256_unpackhi_epi16(ab, cd);
+}
+
+/* mix_strip for codes of eight bits: two products fill 16 bits and are widened at once. */
+SLUICE_AVX2_BODY void sluice_avx2_mix_strip8(uint32_t rows, const __m256i* quads, const int8_t* digits, float step,
+                                             float* sums) {
   const __m256i ones = _mm256_set1_epi16(1), none = _mm256_setzero_si256();
   __m256i low[4], top[4];
   uint32_t r, half, i, k;
-  for (half = 0; half < 2; half++) {
+  for (half = 0; half < 4; half += 2) {
     __m256i sum[3][2];
     for (k = 0; k < 3; k++) sum[k][0] = sum[k][1] = none;
-    for (r = 0; r < rows; r += 4) {
-      __m256i row[4], ab, cd, quad[2];
-      for (i = 0; i < 4; i++)
-        row[i] = r + i < rows ? _mm256_loadu_si256((const __m256i*)(packed + (r + i) * row_bytes)) : none;
-      ab = half ? _mm256_unpackhi_epi8(row[0], row[1]) : _mm256_unpacklo_epi8(row[0], row[1]);
-      cd = half ? _mm256_unpackhi_epi8(row[2], row[3]) : _mm256_unpacklo_epi8(row[2], row[3]);
-      quad[0] = _mm256_unpacklo_epi16(ab, cd), quad[1] = _mm256_unpackhi_epi16(ab, cd);
+    for (r = 0; r < rows; r += 4)
       for (k = 0; k < 3; k++) {
         int32_t weights;
         __m256i digit;
         memcpy(&weights, digits + k * SLUICE_CHUNK + r, sizeof weights);
         digit = _mm256_set1_epi32(weights);
         for (i = 0; i < 2; i++)
-          sum[k][i] = _mm256_add_epi32(sum[k][i], _mm256_madd_epi16(_mm256_maddubs_epi16(quad[i], digit), ones));
+          sum[k][i] = _mm256_add_epi32(
+              sum[k][i], _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_load_si256(quads + r + half + i), digit), ones));
       }
-    }
     for (i = 0; i < 2; i++) {
-      low[2 * half + i] = _mm256_add_epi32(sum[0][i], _mm256_slli_epi32(sum[1][i], 7));
-      top[2 * half + i] = sum[2][i];
+      low[half + i] = _mm256_add_epi32(sum[0][i], _mm256_slli_epi32(sum[1][i], 7));
+      top[half + i] = sum[2][i];
     }
   }
   sluice_avx2_store_strip(low, top, step, sums);
@@ -315,23 +323,25 @@ SLUICE_AVX2_BODY void sluice_avx2_mix_bits(uint32_t bits, const sluice_codes* co
                                            const int8_t* digits, const float* steps, size_t stride, float* sums) {
   const uint32_t rows = codes->rows;
   const size_t row_bytes = codes->row_bytes;
-  __m256i pairs[SLUICE_CHUNK];
+  __m256i mixed[SLUICE_CHUNK]; /* rows of a strip, interleaved */
   uint32_t c, i, r;
   for (c = 0; c < codes->cols; c += 32) {
     const uint8_t* packed = (const uint8_t*)codes->packed + c / 8 * bits;
     const int shared = queries > 1 && bits != 8;
-    if (shared)
+    if (bits == 8)
+      for (r = 0; r < rows; r += 4) sluice_avx2_interleave8(rows, r, packed, row_bytes, mixed + r);
+    else if (shared)
       for (r = 0; r < rows; r += 2) {
         const uint8_t* row = packed + r * row_bytes;
-        sluice_avx2_interleave(bits, row, r + 1 < rows ? row + row_bytes : NULL, pairs + r);
+        sluice_avx2_interleave(bits, row, r + 1 < rows ? row + row_bytes : NULL, mixed + r);
       }
     for (i = 0; i < queries; i++) {
       const int8_t* digit = digits + (size_t)i * 3 * SLUICE_CHUNK;
       float* to = sums + i * stride + c;
       if (bits == 8)
-        sluice_avx2_mix_strip8(rows, packed, row_bytes, digit, steps[i], to);
+        sluice_avx2_mix_strip8(rows, mixed, digit, steps[i], to);
       else if (shared)
-        sluice_avx2_mix_strip(bits, rows, packed, row_bytes, pairs, digit, steps[i], to);
+        sluice_avx2_mix_strip(bits, rows, packed, row_bytes, mixed, digit, steps[i], to);
       else
         sluice_avx2_mix_strip(bits, rows, packed, row_bytes, NULL, digit, steps[i], to);
     }

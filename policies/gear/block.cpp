@@ -11,7 +11,7 @@ void gear_decode(const GearShape& shape, const GearLayout& l, const void* src, u
   const sluice_kernels& kernels = *shape.rows.kernels;
   const uint32_t d = shape.rows.head_dim;
   decode_rows(shape.rows, gear_rows<const uint16_t>(shape, l, block), first, count, x);
-  float channel[256];
+  float channel[kMostChannels];
   for (uint32_t j = 0; j < l.rank; j++) {
     kernels.from_half(d, reinterpret_cast<const uint16_t*>(block + l.b) + size_t(j) * d, channel);
     const auto* token = reinterpret_cast<const uint16_t*>(block + l.a) + size_t(j) * l.rows + first;

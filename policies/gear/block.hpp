@@ -6,9 +6,8 @@
 //   b         half [rank][head_dim]
 //   a         half [rank][rows]
 //   delta     half [outliers]    what an outlier lacks, row by row
-//   counts    [rows]             outliers of a row; only where outlier vectors are channels. One byte, two if head_dim
-//   is
-//                                256, since a row can be all outliers
+//   counts    [rows]             outliers of a row; only where outlier vectors are channels. One byte each, or two if
+//                                head_dim is 256, since a row can be all outliers
 //   columns   u8 [outliers]      the channel
 //   zeros     so that all is a multiple of 64 bytes
 //   codes     [rows], at the end

@@ -10,16 +10,17 @@ using namespace sluice;
 struct Group {
   const sluice_host* host;
   Stats stats;
-  Affine side[2];
+  Affine sides[2];
   uint32_t group, residual;
   bool sliding;
+
+  const Affine& side(uint32_t which) const { return sides[which]; }
 };
 
 enum { kBits, kGroup, kResidual, kValueWindow, kParams };
 constexpr uint32_t kPromptRows = 1024;  // groups are independent: longer blocks would save nothing
 
 const Group& codec(const void* self) { return *static_cast<const Group*>(self); }
-const Affine& rows_of(const void* self, uint32_t side) { return codec(self).side[side]; }
 
 sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
                      void** self) {
@@ -39,43 +40,15 @@ sluice_status create(const sluice_host* host, const sluice_geometry* geometry, c
   });
 }
 
-void destroy(void* self) { host_delete(codec(self).host, static_cast<Group*>(self)); }
-
 void plan(const void* self, uint32_t side, sluice_codec_plan* plan) {
   const Group& g = codec(self);
   const bool slides = g.sliding && side == SLUICE_VALUE;
   const uint32_t n = slides ? 1 : g.residual;
   *plan = {n, slides ? g.residual : 0, n < kPromptRows ? kPromptRows / n * n : n, 0,
-           affine_tolerance(g.side[side].bits, g.group)};
+           affine_tolerance(g.side(side).bits, g.group)};
 }
 
-size_t bound(const void* self, uint32_t side, uint32_t rows) { return affine_block::bound(rows_of(self, side), rows); }
-size_t scratch(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
-  return affine_block::scratch(rows_of(self, side), rows, queries);
-}
-sluice_status encode(const void* self, const sluice_block* block, const float* rows, void* scratch, void* dst,
-                     size_t* bytes) {
-  return affine_block::encode(rows_of(self, block->side), codec(self).stats, block, rows, scratch, dst, bytes);
-}
-sluice_status decode(const void* self, const sluice_block* block, const void* src, uint32_t first, uint32_t count,
-                     float* rows) {
-  return affine_block::decode(rows_of(self, block->side), block, src, first, count, rows);
-}
-void account(const void* self, const sluice_block* block, const void* src, sluice_account* account) {
-  affine_block::account(rows_of(self, block->side), block, src, account);
-}
-sluice_status retain(const void* self, const sluice_block* block, void* src, const uint32_t* keep, uint32_t n,
-                     size_t* bytes) {
-  return affine_block::retain(rows_of(self, block->side), block, src, keep, n, bytes);
-}
-sluice_status dot(const void* self, const sluice_tile* tile, const float* q, float* scores) {
-  return affine_block::dot(rows_of(self, SLUICE_KEY), tile, q, scores);
-}
-sluice_status accumulate(const void* self, const sluice_tile* tile, const float* weights, float* out) {
-  return affine_block::accumulate(rows_of(self, SLUICE_VALUE), tile, weights, out);
-}
-
-const sluice_codec table = {create, destroy, plan, bound, scratch, encode, decode, account, retain, dot, accumulate};
+const sluice_codec table = affine_block::table<Group>(create, plan);
 const sluice_param params[kParams] = {
     {"bits", "bits of a code", "2|3|4|8", SLUICE_CHOICE, 0, {.i = 2}, {.i = 0}, {.i = 3}},
     {"group",

@@ -12,6 +12,8 @@ struct Uniform {
   Stats stats;
   Affine rows;
   uint32_t block_rows;
+
+  const Affine& side(uint32_t) const { return rows; }
 };
 
 enum { kBits, kAxis, kBlockRows, kParams };
@@ -37,8 +39,6 @@ sluice_status create(const sluice_host* host, const sluice_geometry* geometry, c
   });
 }
 
-void destroy(void* self) { host_delete(codec(self).host, static_cast<Uniform*>(self)); }
-
 void plan(const void* self, uint32_t, sluice_codec_plan* plan) {
   const Uniform& u = codec(self);
   const uint32_t n = u.block_rows;
@@ -47,33 +47,7 @@ void plan(const void* self, uint32_t, sluice_codec_plan* plan) {
   *plan = {n, 0, alone && n < kPromptRows ? kPromptRows / n * n : n, 0, affine_tolerance(u.rows.bits, shared)};
 }
 
-size_t bound(const void* self, uint32_t, uint32_t rows) { return affine_block::bound(codec(self).rows, rows); }
-size_t scratch(const void* self, uint32_t, uint32_t rows, uint32_t queries) {
-  return affine_block::scratch(codec(self).rows, rows, queries);
-}
-sluice_status encode(const void* self, const sluice_block* block, const float* rows, void* scratch, void* dst,
-                     size_t* bytes) {
-  return affine_block::encode(codec(self).rows, codec(self).stats, block, rows, scratch, dst, bytes);
-}
-sluice_status decode(const void* self, const sluice_block* block, const void* src, uint32_t first, uint32_t count,
-                     float* rows) {
-  return affine_block::decode(codec(self).rows, block, src, first, count, rows);
-}
-void account(const void* self, const sluice_block* block, const void* src, sluice_account* account) {
-  affine_block::account(codec(self).rows, block, src, account);
-}
-sluice_status retain(const void* self, const sluice_block* block, void* src, const uint32_t* keep, uint32_t n,
-                     size_t* bytes) {
-  return affine_block::retain(codec(self).rows, block, src, keep, n, bytes);
-}
-sluice_status dot(const void* self, const sluice_tile* tile, const float* q, float* scores) {
-  return affine_block::dot(codec(self).rows, tile, q, scores);
-}
-sluice_status accumulate(const void* self, const sluice_tile* tile, const float* weights, float* out) {
-  return affine_block::accumulate(codec(self).rows, tile, weights, out);
-}
-
-const sluice_codec table = {create, destroy, plan, bound, scratch, encode, decode, account, retain, dot, accumulate};
+const sluice_codec table = affine_block::table<Uniform>(create, plan);
 const sluice_param params[kParams] = {
     {"bits", "bits of a code", "2|3|4|8", SLUICE_CHOICE, 0, {.i = 2}, {.i = 0}, {.i = 3}},
     {"axis",

@@ -1,3 +1,4 @@
+// See cache_driver.h: the backend and the codec that it names, and attention in double precision, written once more.
 #include "support/cache_driver.h"
 
 #include <gtest/gtest.h>
@@ -25,7 +26,8 @@ sluice_status backend_create(const sluice_host*, const sluice_value*, void** sel
 }
 sluice_status buffer_create(void*, uint32_t, uint64_t bytes, void** address) {
   // One page in front remembers the size, so that the rest stays aligned to pages.
-  auto* p = static_cast<std::byte*>(mmap(nullptr, bytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  auto* p = static_cast<std::byte*>(
+      mmap(nullptr, bytes + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   if (p == MAP_FAILED) return SLUICE_NO_MEMORY;
   reinterpret_cast<Reservation*>(p)->bytes = bytes + 4096;
   *address = p + 4096;
@@ -47,13 +49,16 @@ struct Identity {
   const sluice_host* host;
 };
 
-sluice_status identity_create(const sluice_host* host, const sluice_geometry* g, const sluice_value* params, void** self) {
+sluice_status identity_create(const sluice_host* host, const sluice_geometry* g, const sluice_value* params,
+                              void** self) {
   auto* i = static_cast<Identity*>(host->alloc(host, sizeof(Identity), 8));
   *i = {g->head_dim, uint32_t(params[0].i), host};
   *self = i;
   return SLUICE_OK;
 }
-size_t identity_bytes(const void* self, uint32_t rows) { return size_t(rows) * static_cast<const Identity*>(self)->head_dim * 2; }
+size_t identity_bytes(const void* self, uint32_t rows) {
+  return size_t(rows) * static_cast<const Identity*>(self)->head_dim * 2;
+}
 
 const sluice_codec kIdentity = {
     identity_create,
@@ -61,7 +66,9 @@ const sluice_codec kIdentity = {
       const sluice_host* host = static_cast<Identity*>(self)->host;
       host->free(host, self);
     },
-    [](const void* self, uint32_t, sluice_codec_plan* p) { *p = {static_cast<const Identity*>(self)->block_rows, 0, 1u << 20, 1, 0}; },
+    [](const void* self, uint32_t, sluice_codec_plan* p) {
+      *p = {static_cast<const Identity*>(self)->block_rows, 0, 1u << 20, 1, 0};
+    },
     [](const void* self, uint32_t, uint32_t rows) { return identity_bytes(self, rows); },
     [](const void*, uint32_t, uint32_t, uint32_t) { return size_t(0); },
     [](const void* self, const sluice_block* b, const float* rows, void*, void* dst, size_t* bytes) {
@@ -71,7 +78,8 @@ const sluice_codec kIdentity = {
     },
     [](const void* self, const sluice_block*, const void* src, uint32_t first, uint32_t count, float* rows) {
       const uint32_t d = static_cast<const Identity*>(self)->head_dim;
-      for (uint32_t i = 0; i < count * d; i++) rows[i] = half_to_float(static_cast<const uint16_t*>(src)[size_t(first) * d + i]);
+      for (uint32_t i = 0; i < count * d; i++)
+        rows[i] = half_to_float(static_cast<const uint16_t*>(src)[size_t(first) * d + i]);
       return sluice_status(SLUICE_OK);
     },
     [](const void* self, const sluice_block* b, const void*, sluice_account* a) {
@@ -80,7 +88,8 @@ const sluice_codec kIdentity = {
     },
     [](const void* self, const sluice_block*, void* src, const uint32_t* keep, uint32_t n, size_t* bytes) {
       const size_t row = identity_bytes(self, 1);
-      for (uint32_t i = 0; i < n; i++) std::memmove(static_cast<char*>(src) + i * row, static_cast<char*>(src) + keep[i] * row, row);
+      for (uint32_t i = 0; i < n; i++)
+        std::memmove(static_cast<char*>(src) + i * row, static_cast<char*>(src) + keep[i] * row, row);
       *bytes = n * row;
       return sluice_status(SLUICE_OK);
     },
@@ -96,20 +105,26 @@ const sluice_plugin& memory_backend_plugin() {
     // A table without NULLs, as the registry demands: what the cache never calls ends the process.
     sluice_backend b;
     void (*const never)() = [] { std::abort(); };
-    for (size_t i = 0; i < sizeof b / sizeof never; i++) std::memcpy(reinterpret_cast<char*>(&b) + i * sizeof never, &never, sizeof never);
+    for (size_t i = 0; i < sizeof b / sizeof never; i++)
+      std::memcpy(reinterpret_cast<char*>(&b) + i * sizeof never, &never, sizeof never);
     b.create = backend_create, b.destroy = [](void*) {};
     b.buffer_create = buffer_create, b.buffer_destroy = buffer_destroy, b.commit = commit;
     return b;
   }();
-  static const sluice_module module = {SLUICE_BACKEND, &table, SLUICE_BACKEND_LAYOUT, 0, nullptr, "memory", "memory and nothing else", "1", nullptr, nullptr};
+  static const sluice_module module = {SLUICE_BACKEND, &table,   SLUICE_BACKEND_LAYOUT,     0,
+                                       nullptr,        "memory", "memory and nothing else", "1",
+                                       nullptr,        nullptr};
   static const sluice_module* const modules[] = {&module};
   static const sluice_plugin plugin = {SLUICE_MAGIC, SLUICE_ABI, sizeof(sluice_plugin), 1, modules, "test"};
   return plugin;
 }
 
 const sluice_plugin& identity_codec_plugin() {
-  static const sluice_param params[] = {{"block_rows", "rows coded together", nullptr, SLUICE_INT, 0, {16}, {1}, {1024}}};
-  static const sluice_module module = {SLUICE_CODEC, &kIdentity, SLUICE_CODEC_LAYOUT, 1, params, "identity", "F16 rows as they are", "1", nullptr, nullptr};
+  static const sluice_param params[] = {
+      {"block_rows", "rows coded together", nullptr, SLUICE_INT, 0, {16}, {1}, {1024}}};
+  static const sluice_module module = {SLUICE_CODEC, &kIdentity, SLUICE_CODEC_LAYOUT,    1,
+                                       params,       "identity", "F16 rows as they are", "1",
+                                       nullptr,      nullptr};
   static const sluice_module* const modules[] = {&module};
   static const sluice_plugin plugin = {SLUICE_MAGIC, SLUICE_ABI, sizeof(sluice_plugin), 1, modules, "test"};
   return plugin;
@@ -118,9 +133,11 @@ const sluice_plugin& identity_codec_plugin() {
 std::unique_ptr<Policy> make_policy(Registry& registry, const PolicyOptions& o) {
   auto policy = std::make_unique<Policy>();
   policy->name = "test", policy->geometry = {o.layers, o.heads, o.kv_heads, o.head_dim, o.max_context};
-  policy->interval = o.interval, policy->chunk = o.chunk, policy->compact = o.compact, policy->layer_granularity = o.layer_granularity;
+  policy->interval = o.interval, policy->chunk = o.chunk, policy->compact = o.compact,
+  policy->layer_granularity = o.layer_granularity;
   policy->instances.reserve(3);
-  auto make = [&](const char* id, const std::string& name, const std::map<std::string, sluice_value>& params) -> const Instance* {
+  auto make = [&](const char* id, const std::string& name,
+                  const std::map<std::string, sluice_value>& params) -> const Instance* {
     if (name.empty()) return nullptr;
     const sluice_module& module = registry.find(id, name);
     std::vector<sluice_value> values;
@@ -133,9 +150,11 @@ std::unique_ptr<Policy> make_policy(Registry& registry, const PolicyOptions& o) 
   };
   LayerPolicy layer;
   layer.evictor = make(SLUICE_EVICTOR, o.evictor, o.evictor_params);
-  layer.codec[0] = make(SLUICE_CODEC, o.key_codec, o.codec_params), layer.codec[1] = make(SLUICE_CODEC, o.value_codec, o.codec_params);
+  layer.codec[0] = make(SLUICE_CODEC, o.key_codec, o.codec_params),
+  layer.codec[1] = make(SLUICE_CODEC, o.value_codec, o.codec_params);
   for (uint32_t side : {0u, 1u})
-    if (layer.codec[side]) layer.codec[side]->table<sluice_codec>().plan(layer.codec[side]->self(), side, &layer.plan[side]);
+    if (layer.codec[side])
+      layer.codec[side]->table<sluice_codec>().plan(layer.codec[side]->self(), side, &layer.plan[side]);
   for (uint32_t p : {0u, 1u})
     if (layer.evictor) layer.evictor->table<sluice_evictor>().signal(layer.evictor->self(), p, &layer.signal[p]);
   policy->layers.assign(o.layers, layer);
@@ -143,15 +162,21 @@ std::unique_ptr<Policy> make_policy(Registry& registry, const PolicyOptions& o) 
 }
 
 float Rows::at(uint32_t what, uint32_t layer, uint32_t position, uint32_t head, uint32_t channel) const {
-  uint64_t x = (uint64_t(seed) << 48) ^ (uint64_t(what) << 44) ^ (uint64_t(layer) << 38) ^ (uint64_t(head) << 32) ^ (uint64_t(position) << 10) ^ channel;
+  uint64_t x = (uint64_t(position < shared ? 1 : seed) << 48) ^ (uint64_t(what) << 44) ^ (uint64_t(layer) << 38) ^
+               (uint64_t(head) << 32) ^ (uint64_t(position) << 10) ^ channel;
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ull, x = (x ^ x >> 27) * 0x94D049BB133111EBull, x ^= x >> 31;
   return half_rounded(float(double(x >> 11) / 9007199254740992.0 * 4 - 2));
 }
 
-CacheDriver::CacheDriver(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget, uint32_t max_tokens, Rows rows)
-    : cache(policy, arena, identity, budget, max_tokens), outputs(policy.geometry.layers), policy_(policy), rows_(rows) {}
+CacheDriver::CacheDriver(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget, uint32_t max_tokens,
+                         Rows rows)
+    : cache(policy, arena, identity, budget, max_tokens),
+      outputs(policy.geometry.layers),
+      policy_(policy),
+      rows_(rows) {}
 
-CacheDriver::CacheDriver(const CacheDriver& o) : cache(o.cache), outputs(o.outputs), policy_(o.policy_), rows_(o.rows_) {}
+CacheDriver::CacheDriver(const CacheDriver& o)
+    : cache(o.cache), outputs(o.outputs), policy_(o.policy_), rows_(o.rows_) {}
 
 void CacheDriver::write_rows(uint32_t layer, uint32_t n, const std::vector<sluice_store>& places, uint32_t first) {
   const sluice_geometry& g = policy_.geometry;
@@ -162,8 +187,10 @@ void CacheDriver::write_rows(uint32_t layer, uint32_t n, const std::vector<sluic
       for (uint32_t i = 0; i < n; i++) {
         const sluice_store& to = places[i * g.kv_heads + h];
         const uint32_t row = side ? to.v_row : to.k_row;
-        auto* dst = static_cast<uint16_t*>(const_cast<void*>(spans[row / kSegmentRows].src)) + row % kSegmentRows * g.head_dim;
-        for (uint32_t c = 0; c < g.head_dim; c++) dst[c] = float_to_half(rows_.at(side ? kRowV : kRowK, layer, first + i, h, c));
+        auto* dst =
+            static_cast<uint16_t*>(const_cast<void*>(spans[row / kSegmentRows].src)) + row % kSegmentRows * g.head_dim;
+        for (uint32_t c = 0; c < g.head_dim; c++)
+          dst[c] = float_to_half(rows_.at(side ? kRowV : kRowK, layer, first + i, h, c));
         uint32_t& pos = cache.slot_pos(layer)[h * cache.slot_stride(layer) + to.slot];
         if (pos != first + i) pos = first + i;
       }
@@ -178,7 +205,8 @@ std::map<uint32_t, std::vector<float>> CacheDriver::visible(uint32_t layer, uint
     const uint32_t slot = s.slot_base + (s.slots ? s.slots[r] : r);
     EXPECT_LT(slot, cache.slots(layer));
     if (slot >= cache.slots(layer) || pos[slot] == SLUICE_FREE || pos[slot] >= cache.seen() + (1u << 20)) return;
-    EXPECT_TRUE(rows.emplace(pos[slot], std::move(row)).second) << "two rows of side " << side << " for position " << pos[slot];
+    EXPECT_TRUE(rows.emplace(pos[slot], std::move(row)).second)
+        << "two rows of side " << side << " for position " << pos[slot];
   };
   std::vector<sluice_span> dense(cache.dense_spans(layer, head, side, nullptr));
   cache.dense_spans(layer, head, side, dense.data());
@@ -195,14 +223,17 @@ std::map<uint32_t, std::vector<float>> CacheDriver::visible(uint32_t layer, uint
     EXPECT_EQ(b.rows, coded[i].rows);
     std::vector<float> x(size_t(b.rows) * d);
     for (uint32_t first = 0; first < b.rows; first += 64)
-      EXPECT_EQ(codec.table<sluice_codec>().decode(codec.self(), &b, coded[i].src, first, std::min(64u, b.rows - first), &x[size_t(first) * d]), SLUICE_OK);
+      EXPECT_EQ(codec.table<sluice_codec>().decode(codec.self(), &b, coded[i].src, first, std::min(64u, b.rows - first),
+                                                   &x[size_t(first) * d]),
+                SLUICE_OK);
     for (uint32_t r = 0; r < b.rows; r++) add(coded[i], r, {&x[size_t(r) * d], &x[size_t(r) * d] + d});
   }
   return rows;
 }
 
 // Softmax probabilities and their weighted sum for one query, over (position -> row) maps.
-static std::map<uint32_t, double> probabilities(const std::vector<float>& q, const std::map<uint32_t, std::vector<float>>& k, uint32_t position) {
+static std::map<uint32_t, double> probabilities(const std::vector<float>& q,
+                                                const std::map<uint32_t, std::vector<float>>& k, uint32_t position) {
   std::map<uint32_t, double> p;
   double top = -INFINITY, sum = 0;
   for (const auto& [at, row] : k) {
@@ -251,9 +282,18 @@ void CacheDriver::attend(uint32_t layer, uint32_t first, uint32_t n, bool prompt
   }
 }
 
+void CacheDriver::check_ledger() {
+  const Ledger ledger = cache.ledger();
+  EXPECT_EQ(ledger.total() - policy_.plugin_bytes(), cache.owner().live);
+  for (uint32_t i = 0; i < kKinds; i++)
+    EXPECT_LE(ledger.bytes[i], ledger.total()) << kKindNames[i] << " is less than nothing";
+  checked_ledgers++;
+}
+
 void CacheDriver::step(uint32_t n) {
   const sluice_geometry& g = policy_.geometry;
   const uint32_t first = cache.seen();
+  cache.check_step(n);
   cache.begin(n);
   for (uint32_t l = 0; l < g.layers; l++) {
     std::vector<sluice_store> places(n * g.kv_heads);
@@ -263,8 +303,7 @@ void CacheDriver::step(uint32_t n) {
   }
   for (uint32_t l = 0; l < g.layers; l++) cache.end_layer(l);
   cache.end();
-  EXPECT_EQ(cache.ledger().total() - policy_.plugin_bytes(), cache.owner().live);
-  checked_ledgers++;
+  check_ledger();
 }
 
 void CacheDriver::prompt(uint32_t n, const CacheDriver* prefix) {
@@ -280,11 +319,11 @@ void CacheDriver::prompt(uint32_t n, const CacheDriver* prefix) {
     cache.end_prompt_layer(l);
   }
   cache.end();
-  EXPECT_EQ(cache.ledger().total() - policy_.plugin_bytes(), cache.owner().live);
-  checked_ledgers++;
+  check_ledger();
 }
 
-std::vector<double> CacheDriver::expected(uint32_t layer, const std::vector<std::vector<uint32_t>>& positions_by_head) const {
+std::vector<double> CacheDriver::expected(uint32_t layer,
+                                          const std::vector<std::vector<uint32_t>>& positions_by_head) const {
   const sluice_geometry& g = policy_.geometry;
   const uint32_t per = g.heads / g.kv_heads, d = g.head_dim, t = cache.seen() - 1;
   std::vector<double> out(size_t(g.heads) * d, 0);

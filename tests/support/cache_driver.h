@@ -30,6 +30,7 @@ std::unique_ptr<Policy> make_policy(Registry& registry, const PolicyOptions& opt
 // Values that F16 holds, by (what, position, head, channel): the same for every driver of one seed.
 struct Rows {
   uint32_t seed = 1;
+  uint32_t shared = 0;  // positions below have the rows of seed 1
   float at(uint32_t what, uint32_t layer, uint32_t position, uint32_t head, uint32_t channel) const;
 };
 enum : uint32_t { kRowK = 0, kRowV = 1, kRowQ = 2 };
@@ -55,6 +56,7 @@ class CacheDriver {
  private:
   void write_rows(uint32_t layer, uint32_t n, const std::vector<sluice_store>& places, uint32_t first);
   void attend(uint32_t layer, uint32_t first, uint32_t n, bool prompt);
+  void check_ledger();
   const Policy& policy_;
   Rows rows_;
 };

@@ -92,7 +92,7 @@ inline F8 load(const float* p) { return load_vector<F8>(p); }
 inline void store(float* p, F8 a) { __builtin_memcpy(p, &a, sizeof a); }
 inline F8 load_half(const uint16_t* p) {
   F8 r;
-  for (int i = 0; i < 8; i++) r[i] = sluice_f16_to_float(p[i]);
+  for (int i = 0; i < 8; i++) r[i] = sluice_from_half(p[i]);
   return r;
 }
 inline uint16_t half_of(float f) {  // nearest, ties to even

@@ -1,0 +1,54 @@
+// See layer_cache.h: where the bytes of a layer go.
+#include <algorithm>
+#include <utility>
+
+#include "core/cache/layer_cache.h"
+
+namespace sluice {
+
+void account_layer(const LayerCache& layer, Ledger& ledger) {
+  if (layer.sides.count == 0) return;  // nothing came yet
+  const uint64_t row_bytes = uint64_t(layer.head_dim()) * sizeof(uint16_t);
+  auto whole = [&](Kind kind, const Piece& piece) { ledger[kind] += piece.bytes; };
+  for (uint32_t h = 0; h < layer.kv_heads(); h++)
+    for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE}) {
+      const Side& side = layer.side(h, which);
+      uint64_t room = 0, shared_rows = 0;
+      for (const Segment& s : side.segments) s.shared ? shared_rows += s.rows : room += s.piece.bytes;
+      const uint64_t rows = !layer.rules().codec[which] && layer.evicting() ? layer.live : side.rows;
+      const uint64_t own = rows - std::min<uint64_t>(rows, shared_rows);
+      ledger[Kind::kSideList] += side.rescued * row_bytes;
+      ledger[Kind::kTail] += (own - side.rescued) * row_bytes;
+      ledger[Kind::kSlack] += room - own * row_bytes;
+      whole(Kind::kIndex, side.segments.piece), whole(Kind::kIndex, side.slots.piece);
+      whole(Kind::kIndex, side.spans.piece), whole(Kind::kIndex, side.blocks.piece);
+      for (uint32_t i = 0; i < side.blocks.count; i++) {
+        const CodedBlock& block = side.blocks[i];
+        const sluice_block header = layer.block(h, which, i);
+        sluice_account a{};
+        layer.policy->codec(layer.index, which)
+            .account(layer.rules().codec[which]->self(), &header, block.piece.data, &a);
+        const std::pair<Kind, uint64_t> parts[] = {{Kind::kCodes, a.codes},
+                                                   {Kind::kScales, a.scales},
+                                                   {Kind::kLowRank, a.low_rank},
+                                                   {Kind::kOutlierValues, a.outlier_values},
+                                                   {Kind::kOutlierIndices, a.outlier_indices},
+                                                   {Kind::kRowPointers, a.row_pointers},
+                                                   {Kind::kIndex, a.index},
+                                                   {Kind::kPadding, a.padding}};
+        for (const auto& [kind, bytes] : parts) ledger[kind] += bytes;
+        ledger[Kind::kSlack] += block.piece.bytes - block.bytes;
+        whole(Kind::kIndex, block.map);
+      }
+    }
+  for (const SlotPool& pool : layer.pools)
+    whole(Kind::kIndex, pool.free.piece), whole(Kind::kIndex, pool.holders.piece);
+  whole(Kind::kIndex, layer.sides.piece), whole(Kind::kIndex, layer.pools.piece);
+  whole(Kind::kIndex, layer.pending_slots.piece), whole(Kind::kIndex, layer.pending_positions.piece);
+  whole(Kind::kEvictorState, layer.state);
+  const uint64_t positions = uint64_t(layer.kv_heads()) * layer.capacity * sizeof(uint32_t);
+  ledger[Kind::kPositions] += positions;
+  if (layer.tables) ledger[layer.wants_signal() ? Kind::kSignal : Kind::kSlack] += layer.tables.bytes - positions;
+}
+
+}  // namespace sluice

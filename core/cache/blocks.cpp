@@ -1,0 +1,180 @@
+// See layer_cache.h: rows on their way between dense and coded. Dead ones are dropped, blocks compacted and rescued,
+// the oldest of the tail encoded.
+#include <algorithm>
+
+#include "core/base/half.h"
+#include "core/cache/layer_cache.h"
+
+namespace sluice {
+namespace {
+
+// Rows [from, from + n) of `side` become rows [to, to + n), in an order safe for overlap.
+void move_rows(Side& side, uint32_t from, uint32_t to, uint32_t n, uint32_t head_dim) {
+  const uint64_t bytes = uint64_t(head_dim) * sizeof(uint16_t);
+  auto copy = [&](uint32_t i) { std::memcpy(side.row(to + i, head_dim), side.row(from + i, head_dim), bytes); };
+  if (to < from)
+    for (uint32_t i = 0; i < n; i++) copy(i);
+  if (to > from)
+    for (uint32_t i = n; i-- > 0;) copy(i);
+}
+
+uint32_t dense_slot(const LayerCache& layer, const Side& side, uint32_t row) {
+  return layer.evicting() ? side.slots[row] : side.first_slot + row;
+}
+
+// Rows of a block that is worth less than dense rows go to the end of the side list.
+void rescue(LayerCache& layer, uint32_t head, uint32_t which, uint32_t i) {
+  Side& side = layer.side(head, which);
+  const Instance& codec = *layer.rules().codec[which];
+  const sluice_block header = layer.block(head, which, i);
+  const uint32_t n = header.rows, head_dim = layer.head_dim(), tail = side.rows - side.rescued;
+  unshare_rows(side, head_dim, layer.memory);
+  grow_rows(side, side.rows + n, head_dim, layer.memory);
+  side.slots.reserve(side.rows + n, layer.memory);
+  move_rows(side, side.rescued, side.rescued + n, tail, head_dim);
+  std::memmove(&side.slots[side.rescued + n], &side.slots[side.rescued], tail * sizeof(uint16_t));
+  Scratch<float> rows(layer.scratch, uint64_t(kDecodeRows) * head_dim);
+  for (uint32_t first = 0; first < n; first += kDecodeRows) {
+    const uint32_t count = std::min(kDecodeRows, n - first);
+    codec.check(layer.policy->codec(layer.index, which)
+                    .decode(codec.self(), &header, side.spans[i].src, first, count, rows.data()),
+                "decode");
+    for (uint32_t r = 0; r < count; r++) {
+      uint16_t* to = side.row(side.rescued + first + r, head_dim);
+      for (uint32_t c = 0; c < head_dim; c++) to[c] = float_to_half(rows[uint64_t(r) * head_dim + c]);
+      side.slots[side.rescued + first + r] = uint16_t(slot_of(side.spans[i], first + r));
+    }
+  }
+  side.rows += n, side.rescued += n, side.slots.count = side.rows;
+  layer.counters.rescued += n;
+  side.spans[i].rows = 0;
+  release_block(side.blocks[i], layer.memory);
+}
+
+}  // namespace
+
+void drop_dead_rows(LayerCache& layer, uint32_t head, uint32_t which) {
+  Side& side = layer.side(head, which);
+  const uint32_t* pos = layer.slot_pos(head);
+  const uint32_t head_dim = layer.head_dim();
+  uint32_t to = 0, rescued = 0;
+  bool private_rows = false;
+  for (uint32_t r = 0; r < side.rows; r++) {
+    const uint32_t slot = side.slots[r];
+    if (pos[slot] == SLUICE_FREE) {
+      let_go(layer, head, slot);
+      continue;
+    }
+    rescued += r < side.rescued;
+    if (to != r) {
+      if (!private_rows) unshare_rows(side, head_dim, layer.memory), private_rows = true;
+      move_rows(side, r, to, 1, head_dim);
+      side.slots[to] = uint16_t(slot);
+    }
+    to++;
+  }
+  side.rows = side.slots.count = to, side.rescued = rescued;
+  trim_rows(side, to, head_dim, layer.memory);
+}
+
+void compact_blocks(LayerCache& layer, uint32_t head, uint32_t which, double share) {
+  Side& side = layer.side(head, which);
+  const uint32_t* pos = layer.slot_pos(head);
+  const Instance& codec = *layer.rules().codec[which];
+  const sluice_codec& table = layer.policy->codec(layer.index, which);
+  bool emptied = false;
+  for (uint32_t i = 0; i < side.blocks.count; i++) {
+    sluice_span& span = side.spans[i];
+    CodedBlock& block = side.blocks[i];
+    uint32_t live = 0;
+    for (uint32_t r = 0; r < span.rows; r++) live += pos[slot_of(span, r)] != SLUICE_FREE;
+    if (live == span.rows || (live > 0 && double(live) >= share * span.rows)) continue;
+    Scratch<uint32_t> keep(layer.scratch, live + 1), slots(layer.scratch, live + 1);
+    uint32_t n = 0;
+    for (uint32_t r = 0; r < span.rows; r++) {
+      const uint32_t slot = slot_of(span, r);
+      if (pos[slot] == SLUICE_FREE)
+        let_go(layer, head, slot);
+      else
+        keep[n] = r, slots[n] = slot, n++;
+    }
+    if (n > 0) {
+      const sluice_block header = layer.block(head, which, i);
+      size_t bytes = 0;
+      codec.check(table.retain(codec.self(), &header, block.piece.data, keep.data(), n, &bytes), "retain");
+      check_written(codec, "retain", bytes, block.bytes);
+      block.bytes = bytes;
+      layer.memory.shrink(block.piece, bytes);
+      place_block(span, block, slots.data(), n, layer.memory);
+      layer.counters.retained++;
+      if (block.bytes <= uint64_t(n) * layer.head_dim() * sizeof(uint16_t)) continue;
+      rescue(layer, head, which, i);
+    } else {
+      span.rows = 0;
+      release_block(block, layer.memory);
+    }
+    emptied = true;
+  }
+  if (emptied) drop_empty_blocks(side);
+}
+
+void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) {
+  Side& side = layer.side(head, which);
+  const LayerPolicy& rules = layer.rules();
+  const sluice_codec_plan& plan = rules.plan[which];
+  const Instance& codec = *rules.codec[which];
+  const sluice_codec& table = layer.policy->codec(layer.index, which);
+  const uint32_t head_dim = layer.head_dim();
+  uint32_t done = 0;  // tail rows coded so far
+  for (;;) {
+    const uint32_t tail = side.rows - side.rescued - done;
+    if (tail < plan.residual + plan.block_rows) break;
+    const uint32_t ready = (tail - plan.residual) / plan.block_rows * plan.block_rows;
+    const uint32_t n = prompt ? std::min(ready, plan.max_rows / plan.block_rows * plan.block_rows) : plan.block_rows;
+    const uint32_t first = side.rescued + done;
+    Scratch<float> rows(layer.scratch, uint64_t(n) * head_dim);
+    Scratch<uint32_t> slots(layer.scratch, n);
+    for (uint32_t r = 0; r < n; r++) {
+      const uint16_t* from = side.row(first + r, head_dim);
+      for (uint32_t c = 0; c < head_dim; c++) rows[uint64_t(r) * head_dim + c] = half_to_float(from[c]);
+      slots[r] = dense_slot(layer, side, first + r);
+    }
+    // The seed follows from what is coded and where, so forks and batches agree.
+    const uint32_t position = layer.evicting() ? layer.slot_pos(head)[slots[0]] : slots[0];
+    sluice_block header{layer.index, head, which, n, 0, prompt ? 1u : 0u, 0};
+    header.seed = (uint64_t(layer.index) << 48 | uint64_t(head) << 36 | uint64_t(which) << 35 | position) *
+                      0x9E3779B97F4A7C15ull +
+                  1;
+    const uint64_t bound = sane_bytes(codec, "bound", table.bound(codec.self(), which, n));
+    Scratch<std::byte> work(layer.scratch, sane_bytes(codec, "scratch", table.scratch(codec.self(), which, n, 0)) + 1);
+    Scratch<std::byte> coded(layer.scratch, bound + 1);
+    size_t bytes = 0;
+    codec.check(table.encode(codec.self(), &header, rows.data(), work.data(), coded.data(), &bytes), "encode");
+    check_written(codec, "encode", bytes, bound);
+    // Entries first: what is allocated then has an owner, whatever fails.
+    side.spans.push({}, layer.memory), side.blocks.push({}, layer.memory);
+    CodedBlock& block = side.blocks[side.blocks.count - 1];
+    sluice_span& span = side.spans[side.spans.count - 1];
+    block.piece = layer.memory.allocate(bytes), block.bytes = bytes, block.seed = header.seed,
+    block.prompt = header.prompt;
+    std::memcpy(block.piece.data, coded.data(), bytes);
+    span = {block.piece.data, nullptr, slots[0], n};
+    if (layer.evicting()) place_block(span, block, slots.data(), n, layer.memory);
+    layer.counters.coded += n;
+    done += n;
+  }
+  if (done == 0) return;
+  const uint32_t left = side.rows - side.rescued - done;
+  if (left + side.rescued > 0) unshare_rows(side, head_dim, layer.memory);
+  move_rows(side, side.rescued + done, side.rescued, left, head_dim);
+  if (layer.evicting()) {
+    std::memmove(&side.slots[side.rescued], &side.slots[side.rescued + done], left * sizeof(uint16_t));
+    side.slots.count -= done;
+  } else {
+    side.first_slot += done;
+  }
+  side.rows -= done;
+  trim_rows(side, side.rows, head_dim, layer.memory);
+}
+
+}  // namespace sluice

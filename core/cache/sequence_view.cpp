@@ -1,0 +1,92 @@
+// See sequence_cache.h: what attention and reports read of a cache. Changes nothing.
+#include <algorithm>
+
+#include "core/cache/layer_cache.h"
+#include "core/cache/sequence_cache.h"
+
+namespace sluice {
+
+uint32_t* SequenceCache::slot_pos(uint32_t layer) const {
+  return tabled(layer) ? layers_[layer].slot_pos(0) : identity_;
+}
+float* SequenceCache::signal(uint32_t layer) const { return tabled(layer) ? layers_[layer].signal(0) : nullptr; }
+uint32_t SequenceCache::slot_stride(uint32_t layer) const { return tabled(layer) ? layers_[layer].capacity : 0; }
+uint32_t SequenceCache::slots(uint32_t layer) const {
+  return tabled(layer) ? layers_[layer].capacity : first_new() + coming_;
+}
+
+uint32_t SequenceCache::dense_spans(uint32_t l, uint32_t head, uint32_t which, sluice_span* out) const {
+  const LayerCache& layer = layers_[l];
+  const Side& side = layer.side(head, which);
+  const uint32_t count = (side.rows + kSegmentRows - 1) / kSegmentRows;
+  if (!out) return count;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t first = i * kSegmentRows, rows = std::min(side.rows - first, kSegmentRows);
+    const bool mapped = layer.evicting() && layer.rules().codec[which];
+    out[i] = {side.segments[i].piece.data, mapped ? &side.slots[first] : nullptr, mapped ? 0 : side.first_slot + first,
+              rows};
+  }
+  return count;
+}
+
+std::span<const sluice_span> SequenceCache::coded_spans(uint32_t l, uint32_t head, uint32_t which) const {
+  const Side& side = layers_[l].side(head, which);
+  return {side.spans.data(), side.spans.count};
+}
+
+uint32_t SequenceCache::max_block_rows(uint32_t layer, uint32_t which) const {
+  uint32_t most = 0;
+  for (uint32_t h = 0; h < policy_->geometry.kv_heads; h++)
+    for (const sluice_span& s : coded_spans(layer, h, which)) most = std::max(most, s.rows);
+  return most;
+}
+
+sluice_block SequenceCache::block(uint32_t layer, uint32_t head, uint32_t which, uint32_t index) const {
+  return layers_[layer].block(head, which, index);
+}
+
+Ledger SequenceCache::ledger() const {
+  Ledger ledger;
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++) account_layer(layers_[l], ledger);
+  ledger[Kind::kPlugin] += policy_->plugin_bytes();
+  return ledger;
+}
+
+double SequenceCache::tokens_kept() const {
+  double sum = 0;
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++) sum += layers_[l].live;
+  return sum / policy_->geometry.layers;
+}
+
+double SequenceCache::rows_not_dense() const {
+  double sum = 0;
+  const uint32_t heads = policy_->geometry.kv_heads;
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++)
+    for (uint32_t i = 0; i < layers_[l].sides.count; i++) {
+      const Side& side = layers_[l].sides[i];
+      const bool coded = layers_[l].rules().codec[i % 2] != nullptr;
+      sum += double(seen_) - (coded ? side.rows - side.rescued : layers_[l].live);
+    }
+  return sum / (2.0 * heads * policy_->geometry.layers);
+}
+
+CacheCounters SequenceCache::counters() const {
+  CacheCounters sum;
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++) {
+    const CacheCounters& c = layers_[l].counters;
+    sum.evicted += c.evicted, sum.coded += c.coded, sum.rescued += c.rescued, sum.retained += c.retained;
+  }
+  return sum;
+}
+
+std::vector<uint32_t> SequenceCache::live_positions(uint32_t layer, uint32_t head) const {
+  std::vector<uint32_t> positions;
+  const uint32_t* pos = slot_pos(layer) + uint64_t(head) * slot_stride(layer);
+  const uint32_t n = evicting(layer) ? layers_[layer].capacity : seen_;
+  for (uint32_t s = 0; s < n; s++)
+    if (pos[s] != SLUICE_FREE) positions.push_back(pos[s]);
+  std::sort(positions.begin(), positions.end());
+  return positions;
+}
+
+}  // namespace sluice

@@ -1,0 +1,200 @@
+// Commands that run a model, on a tiny one: gates, threads, precision, what several configurations must share,
+// and what is left after Ctrl-C.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli_program.h"
+#include "support/tiny_model.h"
+
+namespace sluice {
+namespace {
+
+using namespace testing;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string kText = "the quick brown fox jumps over the lazy dog and sleeps";
+
+class CliModel : public ::testing::Test {
+ protected:
+  CliModel() { write_model(model()); }
+
+  static void write_model(const std::filesystem::path& file) {
+    TinyModel tiny;
+    tiny.head_dim = 32;  // the least that codecs take
+    write_tiny_gguf(file, tiny);
+  }
+
+  std::filesystem::path model() const { return folder_ / "tiny.gguf"; }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  // A configuration of the tiny model.
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name) << "[model]\npath = \"tiny.gguf\"\n" << text;
+    return path(name);
+  }
+  // The command over a few tokens of the text.
+  static Outcome on_text(std::vector<std::string> words) {
+    words.insert(words.end(), {"--text", kText, "--tokens", "16"});
+    return sluice(words);
+  }
+  static Outcome bench(std::vector<std::string> words) {
+    words.insert(words.begin(), "bench");
+    words.insert(words.end(), {"-p", "4", "-n", "2", "-r", "1", "--json"});
+    return sluice(words);
+  }
+
+  ScratchFolder folder_;
+};
+
+TEST_F(CliModel, PplIsJudgedEvenWhereItIsTheReference) {
+  const std::string full = write("full.toml", "");
+  const Outcome failed = on_text({"ppl", full, "--fail-if", "ppl>1"});
+  EXPECT_EQ(failed.code, 3);
+  EXPECT_THAT(failed.err, HasSubstr("full does not pass: ppl is "));
+  EXPECT_EQ(on_text({"ppl", full, "--fail-if", "ppl>1e9"}).code, 0);
+  // Of a compressed one its own row counts, not the reference beside it.
+  const std::string coded = write("coded.toml", "[codec]\nname = \"uniform\"\nbits = 4\nblock_rows = 4\n");
+  EXPECT_EQ(on_text({"ppl", coded, "--fail-if", "kld>1e-12"}).code, 3);
+  EXPECT_EQ(on_text({"ppl", coded, "--fail-if", "kld<1e-12"}).code, 0);
+}
+
+TEST_F(CliModel, CompareJudgesAllButTheReference) {
+  const std::string full = write("full.toml", "");
+  const std::string coded = write("coded.toml", "[codec]\nname = \"uniform\"\nbits = 4\nblock_rows = 4\n");
+  const Outcome failed = on_text({"compare", full, coded, "--no-speed", "--fail-if", "ppl>1"});
+  EXPECT_EQ(failed.code, 3);
+  EXPECT_THAT(failed.err, AllOf(HasSubstr("coded does not pass"), Not(HasSubstr("full does not pass"))));
+  EXPECT_EQ(on_text({"compare", full, coded, "--no-speed", "--fail-if", "kld>1e9"}).code, 0);
+  // What was not measured does not pass.
+  EXPECT_EQ(on_text({"compare", full, coded, "--no-speed", "--fail-if", "tok_s<0.001"}).code, 3);
+}
+
+TEST_F(CliModel, GatesThatNoRowCouldFailAreRefused) {
+  const std::string full = write("full.toml", "");
+  const Outcome alone = on_text({"compare", full, "--no-speed", "--fail-if", "ppl>1"});
+  EXPECT_EQ(alone.code, 2);
+  EXPECT_THAT(alone.err, HasSubstr("no row can fail --fail-if 'ppl>1'"));
+  for (const char* gate : {"same_top>1", "ppl<1", "kld<0", "bytes>inf"}) {
+    const Outcome refused = on_text({"ppl", full, "--fail-if", gate});
+    EXPECT_EQ(refused.code, 2) << gate;
+    EXPECT_THAT(refused.err, HasSubstr("no row can fail it")) << gate;
+  }
+  for (const char* gate : {"ppl", "ppl>", "ppl>nan", "ppl>1x", ">1", "pl>1"})
+    EXPECT_EQ(on_text({"ppl", full, "--fail-if", gate}).code, 2) << gate;
+}
+
+TEST_F(CliModel, ThreadsOfBenchAreTheBackends) {
+  const std::string one = write("one.toml", "[backend]\nname = \"cpu\"\nthreads = 1\n");
+  const std::string two = write("two.toml", "[backend]\nname = \"cpu\"\nthreads = 2\n");
+  EXPECT_EQ(bench({one, two}).code, 2);  // one pool serves all
+  const Outcome both = bench({one, two, "-t", "1,3"});
+  ASSERT_EQ(both.code, 0) << both.err;
+  std::vector<int> threads;
+  const auto json = nlohmann::json::parse(both.out);
+  for (const auto& row : json["rows"]) threads.push_back(row["threads"]);
+  EXPECT_THAT(threads, ::testing::ElementsAre(1, 1, 1, 1, 3, 3, 3, 3));
+}
+
+TEST_F(CliModel, PrecisionComesFromTheOptionOrTheBackend) {
+  const std::string exact = write("exact.toml", "[backend]\nname = \"cpu\"\nthreads = 1\nprecision = \"exact\"\n");
+  const std::string plain = write("plain.toml", "[backend]\nname = \"cpu\"\nthreads = 1\n");
+  const auto of_bench = [](const Outcome& outcome) {
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out)["rows"][0]["precision"].get<std::string>();
+  };
+  EXPECT_EQ(of_bench(bench({plain})), "fast");
+  EXPECT_EQ(of_bench(bench({exact})), "exact");
+  EXPECT_EQ(of_bench(bench({exact, "--precision", "fast"})), "fast");
+  const auto of_compare = [](const Outcome& outcome) {
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out)["backend"]["precision"].get<std::string>();
+  };
+  EXPECT_EQ(of_compare(on_text({"compare", plain, "--no-speed", "--json"})), "exact");
+  EXPECT_EQ(of_compare(on_text({"compare", exact, "--no-speed", "--json", "--precision", "fast"})), "fast");
+}
+
+TEST_F(CliModel, OneRunHasOneModelAndOneBackend) {
+  const std::string plain = write("a.toml", "");
+  const std::string other = write("b.toml", "[backend]\nname = \"cpu\"\nisa = \"portable\"\n");
+  const Outcome refused = on_text({"compare", plain, other, "--no-speed"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("b.toml:5:7: backend.isa is portable, but left at its default at "),
+                                 HasSubstr("a.toml: the configurations of one run share model and backend")));
+  // A default that is written out is no difference.
+  const std::string same = write("c.toml", "[backend]\nname = \"cpu\"\nisa = \"auto\"\nthreads = 0\n");
+  EXPECT_EQ(on_text({"compare", plain, same, "--no-speed"}).code, 0);
+  // Equal words in two folders are two files.
+  std::filesystem::create_directory(folder_ / "sub");
+  write_model(folder_ / "sub" / "tiny.gguf");
+  const Outcome models = on_text({"compare", plain, write("sub/a.toml", ""), "--no-speed"});
+  EXPECT_EQ(models.code, 2);
+  EXPECT_THAT(models.err, HasSubstr("sub/a.toml:2:8: model.path is \"tiny.gguf\", but \"tiny.gguf\" at "));
+}
+
+TEST_F(CliModel, TheModelOptionTakesAnyFileName) {
+  const std::string odd = path("a \"quoted\" back\\slash # {x}.gguf");
+  std::filesystem::copy_file(model(), odd);
+  const Outcome outcome = on_text({"ppl", "--model", odd, "--json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST_F(CliModel, TheBudgetThatAllShareIsTold) {
+  const auto budget = [](const Outcome& outcome) {
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out)["budget"].get<std::string>();
+  };
+  const std::string full = write("full.toml", "");
+  const std::string evictor = "[evictor]\nname = \"recent\"\nsinks = 1\n";
+  const std::string half = write("half.toml", "[cache]\nbudget = \"50%\"\ninterval = 1\n" + evictor);
+  const std::string quarter = write("quarter.toml", "[cache]\nbudget = \"25%\"\ninterval = 1\n" + evictor);
+  EXPECT_EQ(budget(on_text({"compare", full, half, "--no-speed", "--json"})), "50% = 8 tokens");
+  EXPECT_EQ(budget(on_text({"compare", full, half, quarter, "--no-speed", "--json"})), "");
+  EXPECT_EQ(budget(on_text({"compare", full, "--no-speed", "--json"})), "");
+}
+
+// The program waits for its text when the signal comes, so that it ends before the first step.
+TEST_F(CliModel, AnInterruptedComparisonPrintsWhatItHasAndFails) {
+  const std::string full = write("full.toml", ""), pipe = path("pipe"), page = path("page.html");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  Program program({"compare", full, "--file", pipe, "--json", "--html", page});
+  int to = -1;
+  while ((to = open(pipe.c_str(), O_WRONLY | O_NONBLOCK)) < 0 && !program.ended()) usleep(1000);
+  ASSERT_GE(to, 0) << program.wait().err;
+  kill(program.id(), SIGINT);
+  ASSERT_EQ(::write(to, kText.data(), kText.size()), ssize_t(kText.size()));
+  close(to);
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("sluice: interrupted: the result is partial\n"));
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["policies"][0]["tokens"], 0);
+  EXPECT_THAT(json["note"].get<std::string>(), HasSubstr("Interrupted: 0 of "));
+  EXPECT_TRUE(std::filesystem::exists(page));
+}
+
+TEST_F(CliModel, WordsAreNamedAsTheyAreTyped) {
+  const std::string full = write("full.toml", "");
+  EXPECT_THAT(sluice({"bench", full, "--batch", "x"}).err, HasSubstr("bench: --batch \"x\": write numbers"));
+  EXPECT_THAT(sluice({"bench", full, "-p", "x"}).err, HasSubstr("bench: -p \"x\": write numbers"));
+  const Outcome stop = sluice({"run", full, "--text", "a", "--stop", ""});
+  EXPECT_EQ(stop.code, 2);
+  EXPECT_THAT(stop.err, HasSubstr("--stop takes a text"));
+  EXPECT_EQ(on_text({"ppl", full, "-o", "text"}).code, 0);
+}
+
+TEST_F(CliModel, ConfigCheckTellsOfKeysThatNothingUses) {
+  const Outcome check = sluice({"config", "check", write("eval.toml", "[eval]\nlimit = 3\n")});
+  EXPECT_EQ(check.code, 0);
+  EXPECT_THAT(check.out, HasSubstr("no mistakes"));
+  EXPECT_THAT(check.err, HasSubstr("eval.toml:3:1: [eval] is checked and not used: evaluation is not in this version"));
+  EXPECT_EQ(sluice({"config", "check", write("rolling.toml", "[cache]\npositions = \"rolling\"\n")}).code, 2);
+}
+
+}  // namespace
+}  // namespace sluice
