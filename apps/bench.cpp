@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cinttypes>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <optional>
 
 #include "apps/commands.h"
 #include "apps/interrupt.h"
+#include "apps/output.h"
 #include "apps/session.h"
 #include "core/base/error.h"
 #include "core/base/progress.h"
@@ -44,6 +47,7 @@ std::vector<uint32_t> number_list(const Words& words, const char* option, const 
     }
     if (p != last || number[2] == 0) fail();
     if (count == 1) number[1] = number[0];
+    if (number[1] < number[0]) fail();  // a range of no numbers would drop the test without a word
     for (uint32_t n = number[0]; n <= number[1]; n += number[2]) list.push_back(n);
   }
   return list;
@@ -73,6 +77,24 @@ Table bench_table() {
   return t;
 }
 
+// Forgets the highest resident memory so far, or each row would show what the bandwidth probe and the rows before it
+// used. False where the system does not let us (Linux before 4.0, a read-only /proc).
+bool reset_peak() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;
+  return file.good();
+}
+
+// What the system forgot with reset_peak(); getrusage() may also remember the program that started this one.
+// 0 if it is not known.
+uint64_t peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  uint64_t kib = 0;
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:") && std::sscanf(line.c_str(), "VmHWM: %" SCNu64, &kib) == 1) return kib * 1024;
+  return 0;
+}
+
 // None if it was interrupted: a test counts whole or not at all.
 std::optional<BenchRow> measured(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test,
                                  uint32_t repeats, bool exact, std::span<const int32_t> tokens) {
@@ -97,9 +119,8 @@ int run_bench(std::span<const std::string> args) {
       "r,r", po::value<std::string>()->value_name("N"), "repetitions (default 5)")(
       "t,t", po::value<std::string>()->value_name("N"),
       "threads, short for --set backend.threads=N; 0: the configuration's (default)")(
-      "batch", po::value<std::string>()->value_name("N"), "sequences decoded together (default 1)")(
-      "precision", po::value<std::string>()->value_name("P"),
-      "exact: float activations; fast: 8-bit ones in matmuls (default: backend.precision)");
+      "batch", po::value<std::string>()->value_name("N"), "sequences decoded together (default 1)");
+  options.add(precision_options("backend.precision, else fast"));
   const auto words = parse_words("bench", args, options, {{"CONFIG"}, 0, true});
   if (!words) return kExitOk;
   const Format format = parse_format(output_format(*words));
@@ -137,8 +158,10 @@ int run_bench(std::span<const std::string> args) {
     for (const Config& config : session.configs) {
       const auto policy = build_policy(*session.registry, config, engine.geometry());
       for (const BenchTest& test : tests) {
+        const bool alone = reset_peak();
         const auto row = measured(engine, config, *policy, test, repeats, exact, tokens);
         if (!row) break;
+        const uint64_t peak = alone ? peak_bytes() : 0;
         const std::string name = test.prompt ? fmt::format("pp{}", test.prompt) : fmt::format("tg{}", test.generate);
         const std::string speed =
             repeats > 1 ? fmt::format("{:.2f} ± {:.2f}", row->tok_s, row->tok_s_sd) : fmt::format("{:.2f}", row->tok_s);
@@ -157,7 +180,7 @@ int run_bench(std::span<const std::string> args) {
                               decode ? Cell(share, fmt::format("{:.0f} %", 100 * share)) : Cell(),
                               {row->kv.bytes, human_bytes(row->kv.bytes)},
                               {row->kv.ratio, fmt::format("{:.1f} %", 100 * row->kv.ratio)},
-                              {row->rss_peak, human_bytes(row->rss_peak)},
+                              peak ? Cell(peak, human_bytes(peak)) : Cell(),
                               std::string(engine.device().kernels),
                               precision,
                               engine.hyper().name,
@@ -173,7 +196,7 @@ int run_bench(std::span<const std::string> args) {
                         {"tok_s_sd", number_or_null(row->tok_s_sd)},
                         {"gb_s", number_or_null(row->gb_s)},
                         {"bandwidth_share", number_or_null(share)},
-                        {"rss_peak", row->rss_peak},
+                        {"rss_peak", peak ? nlohmann::ordered_json(peak) : nlohmann::ordered_json(nullptr)},
                         {"kernel", engine.device().kernels},
                         {"precision", precision},
                         {"model", engine.hyper().name},
@@ -193,7 +216,7 @@ int run_bench(std::span<const std::string> args) {
   }
   const std::string out =
       format == Format::kJson ? nlohmann::ordered_json{{"rows", rows}}.dump(2) + "\n" : write_table(table, format);
-  std::fwrite(out.data(), 1, out.size(), stdout);
+  write_stdout(out);
   return interrupted() ? partial_result() : kExitOk;
 }
 

@@ -7,6 +7,7 @@
 #include "apps/commands.h"
 #include "apps/gates.h"
 #include "apps/interrupt.h"
+#include "apps/output.h"
 #include "apps/session.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -28,10 +29,9 @@ po::options_description comparison_options() {
       "mode", po::value<std::string>()->value_name("M"),
       "decode (default): token by token through the cache; chunked: --chunk rows a step")(
       "chunk", po::value<std::string>()->value_name("N"), "rows of a chunk in chunked mode (default 256)")(
-      "precision", po::value<std::string>()->value_name("P"),
-      "exact (default): float activations; fast: 8-bit ones in matmuls, as run does")(
       "fail-if", po::value<std::vector<std::string>>()->composing()->value_name("GATE"),
-      "exit 3 if a policy's figure is beyond, as in 'kld>0.05'; may repeat");
+      "exit 3 if a policy's figure is beyond, as in 'kld>0.05' or 'same_top<0.9'; may repeat");
+  options.add(precision_options("exact"));
   return options;
 }
 
@@ -160,6 +160,28 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
   return c;
 }
 
+// A wrong path is told before the work, and so is one that would replace what is read.
+void check_report_path(const Words& words, const Config& config) {
+  const std::filesystem::path page = words.text("html");
+  if (page.empty()) throw Error("compare: --html takes the name of a file, not an empty one");
+  std::vector<std::filesystem::path> inputs(words.positional.begin(), words.positional.end());
+  if (words.has("file")) inputs.push_back(words.text("file"));
+  inputs.push_back(find_model(config.model, config.model_place));
+  for (const std::filesystem::path& input : inputs) {
+    std::error_code missing;  // then it is no input either
+    if (std::filesystem::is_regular_file(page, missing) && std::filesystem::equivalent(page, input, missing))
+      throw Error(fmt::format("compare: --html {} would replace its own input {}", page.string(), input.string()));
+  }
+  if (page.has_parent_path()) {
+    std::error_code error;
+    std::filesystem::create_directories(page.parent_path(), error);
+    if (error)
+      throw Error(fmt::format("compare: --html {}: cannot create {}: {}", page.string(), page.parent_path().string(),
+                              error.message()));
+  }
+  AtomicFile writable(page);
+}
+
 void write_report(const std::string& path, const Comparison& c) {
   AtomicFile file(path);
   file.write(html_report(c));
@@ -177,12 +199,12 @@ int run_compare(std::span<const std::string> args) {
   if (!words) return kExitOk;
   const std::string format = output_format(*words);
   Job job = read_job(*words);
-  if (words->has("html")) AtomicFile writable(words->text("html"));  // a wrong path is told before the work
   Session session = open_configs(words->positional, words->overrides());
+  if (words->has("html")) check_report_path(*words, session.configs.front());
   const Comparison comparison = compare(session, job, !words->has("no-speed"), *words);
   if (words->has("html")) write_report(words->text("html"), comparison);
   const std::string table = comparison_table(comparison, parse_format(format));
-  std::fwrite(table.data(), 1, table.size(), stdout);
+  write_stdout(table);
   if (interrupted()) return partial_result();
   std::vector<PolicyResult> judged = comparison.policies;
   std::erase_if(judged, [](const PolicyResult& row) { return row.reference; });
@@ -202,10 +224,9 @@ int run_ppl(std::span<const std::string> args) {
   const Comparison comparison = compare(session, job, false, *words);
   const PolicyResult& row = comparison.policies.back();  // before it stands the reference, if it is not one itself
   if (format == "json") {
-    fmt::print("{}\n", to_json(row).dump(2));
+    write_stdout(to_json(row).dump(2) + "\n");
   } else {
-    const std::string table = comparison_table(comparison, parse_format(format));
-    std::fwrite(table.data(), 1, table.size(), stdout);
+    write_stdout(comparison_table(comparison, parse_format(format)));
   }
   if (interrupted()) return partial_result();
   return judge(job.gates, {&row, 1});

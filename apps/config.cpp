@@ -6,6 +6,7 @@
 
 #include "apps/commands.h"
 #include "apps/options.h"
+#include "apps/output.h"
 #include "apps/setup.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
@@ -13,12 +14,11 @@
 namespace sluice {
 namespace {
 
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
 int show(const Words& words, std::span<const std::filesystem::path> files) {
   if (files.size() > 1) throw Error("sluice config show takes one file");
   const Setup setup = find_plugins(files, words.overrides(), 1);
-  print(show_config(files.empty() ? std::filesystem::path() : files[0], words.overrides(), setup.registry.get()));
+  write_stdout(
+      show_config(files.empty() ? std::filesystem::path() : files[0], words.overrides(), setup.registry.get()));
   return kExitOk;
 }
 
@@ -33,8 +33,8 @@ int check(const Words& words, std::span<const std::filesystem::path> files) {
     if (place.empty()) continue;
     fmt::print(stderr, "sluice: {}: [eval] is checked and not used: evaluation is not in this version\n", place);
   }
-  print(fmt::format("{} file{}, {} polic{}: no mistakes\n", files.size(), files.size() == 1 ? "" : "s", policies,
-                    policies == 1 ? "y" : "ies"));
+  write_stdout(fmt::format("{} file{}, {} polic{}: no mistakes\n", files.size(), files.size() == 1 ? "" : "s", policies,
+                           policies == 1 ? "y" : "ies"));
   return kExitOk;
 }
 
@@ -53,7 +53,7 @@ int run_config(std::span<const std::string> args) {
   if (verb == "schema" && files.empty()) {
     const Setup setup = find_plugins({}, words->overrides(), 1);
     const Registry* registry = setup.registry.get();
-    print(words->has("markdown") ? config_reference_markdown(registry) : config_schema_json(registry));
+    write_stdout(words->has("markdown") ? config_reference_markdown(registry) : config_schema_json(registry));
     return kExitOk;
   }
   const std::vector<std::string> verbs = {"show", "check", "schema"};

@@ -9,6 +9,7 @@
 
 #include "apps/commands.h"
 #include "apps/options.h"
+#include "apps/output.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/config/config.h"
@@ -142,7 +143,7 @@ std::string to_text(const ModelFile& model, bool tensors) {
 }  // namespace
 
 int run_inspect(std::span<const std::string> args) {
-  po::options_description options = output_options();
+  po::options_description options = output_options("md|json");
   options.add_options()("tensors", "list every tensor");
   const auto words = parse_words("inspect", args, options, {.names = {"FILE"}, .least = 1});
   if (!words) return kExitOk;
@@ -152,7 +153,7 @@ int run_inspect(std::span<const std::string> args) {
   const std::string text =
       json ? to_json(*model, tensors).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
            : to_text(*model, tensors);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  write_stdout(text);
   return kExitOk;
 }
 

@@ -1,4 +1,4 @@
-// Ctrl-C and SIGTERM as a flag that long commands look at between steps, so that they end cleanly. A second
+// Ctrl-C, SIGTERM and SIGHUP as a flag that long commands look at between steps, so that they end cleanly. A second
 // Ctrl-C ends the process at once.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace sluice {
 
-void watch_interrupts();  // once, in main(); also makes a closed pipe an error instead of a death
+void watch_interrupts();  // once, in main(); also makes a closed pipe and a file too large errors, not deaths
 bool interrupted();
 const std::atomic<bool>& interrupt_flag();  // for libraries that take a flag
 

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "apps/command.h"
+#include "apps/output.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -29,7 +30,7 @@ std::vector<std::string> option_names(const po::options_description& options) {
 }
 
 std::string stripped(std::string text) {
-  while (!text.empty() && (text.front() == '\n' || text.front() == ' ')) text.erase(0, 1);
+  while (!text.empty() && text.front() == '\n') text.erase(0, 1);  // what is indented stays so
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return text;
 }
@@ -129,7 +130,7 @@ std::optional<Words> parse_words(std::string_view command, std::span<const std::
   }
   if (words.has("help")) {
     const std::string text = help_text(command, shown);
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    write_stdout(text);
     return std::nullopt;
   }
   po::notify(words.values);
@@ -157,10 +158,11 @@ po::options_description config_options() {
   return options;
 }
 
-po::options_description output_options() {
+po::options_description output_options(const char* formats) {
   po::options_description options;
+  const std::string help = fmt::format("format of what goes to stdout: {}", join(split(formats, '|')));
   options.add_options()("json", "the same as -o json")("output,o", po::value<std::string>()->value_name("FORMAT"),
-                                                       "format of what goes to stdout");
+                                                       help.c_str());
   return options;
 }
 
@@ -168,6 +170,14 @@ po::options_description text_options() {
   po::options_description options;
   options.add_options()("text", po::value<std::string>()->value_name("S"), "the text itself")(
       "file", po::value<std::string>()->value_name("F"), "a file with the text, - for stdin");
+  return options;
+}
+
+po::options_description precision_options(const char* fallback) {
+  po::options_description options;
+  const std::string help = fmt::format(
+      "exact: float activations; fast: 8-bit ones in matmuls, faster with a small error (default: {})", fallback);
+  options.add_options()("precision", po::value<std::string>()->value_name("P"), help.c_str());
   return options;
 }
 

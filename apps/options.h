@@ -56,11 +56,13 @@ std::optional<Words> parse_words(std::string_view command, std::span<const std::
 
 // Options that several commands share; add() more to them.
 po::options_description config_options();  // --set K=V
-po::options_description output_options();  // --json, -o FORMAT
+inline constexpr const char* kTableFormats = "md|text|csv|json|jsonl|sql";  // the first is the default
+po::options_description output_options(const char* formats = kTableFormats);  // --json, -o FORMAT
+po::options_description precision_options(const char* fallback);              // --precision, and its default in words
 po::options_description text_options();    // --text S, --file F
 
 // "md" unless -o or --json say otherwise.
-std::string output_format(const Words& words, const char* choices = "text|md|csv|json|jsonl|sql");
+std::string output_format(const Words& words, const char* choices = kTableFormats);
 // --text, or the contents of --file ("-": stdin). Error if neither or both are given.
 std::string input_text(const Words& words);
 

@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
 #include "apps/options.h"
+#include "apps/output.h"
+#include "apps/setup.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/plugins/describe.h"
@@ -17,13 +20,18 @@
 namespace sluice {
 namespace {
 
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
 struct Plugins {
-  explicit Plugins(const Words& words) : registry(Registry::search_path(folders(words)), pool) {}
+  explicit Plugins(const Words& words) : registry(Registry::search_path(folders(words)), pool) {
+    note_missing_plugin_folders();
+  }
   static std::vector<std::filesystem::path> folders(const Words& words) {
     std::vector<std::filesystem::path> list;
-    for (const std::string& folder : words.list("path")) list.emplace_back(folder);
+    for (const std::string& folder : words.list("path")) {
+      std::error_code error;
+      if (!std::filesystem::is_directory(folder, error))
+        throw Error(fmt::format("sluice plugin: --path {} is no folder", folder));
+      list.emplace_back(folder);
+    }
     return list;
   }
   ThreadPool pool{1};
@@ -51,7 +59,7 @@ int list(const Words& words) {
       }
       rows.push_back(std::move(row));
     }
-    print(rows.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    write_stdout(rows.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     return kExitOk;
   }
   if (modules.empty()) {
@@ -71,11 +79,56 @@ int list(const Words& words) {
     }
   }
   if (!unavailable.empty()) text += (text.empty() ? "" : "\n") + ("unavailable:\n" + unavailable);
-  print(text);
+  write_stdout(text);
   return kExitOk;
 }
 
+// [low, high]; null where nothing bounds it.
+template <class T>
+nlohmann::ordered_json range_of(T low, T high) {
+  auto range = nlohmann::ordered_json::array({nullptr, nullptr});
+  if (low > std::numeric_limits<T>::lowest()) range[0] = low;
+  if (high < std::numeric_limits<T>::max()) range[1] = high;
+  return range;
+}
+
+nlohmann::ordered_json to_json(const Module& entry) {
+  const sluice_module& module = *entry.module;
+  nlohmann::ordered_json json = {{"name", module.name},
+                                 {"interface", module.interface_id},
+                                 {"version", module.version},
+                                 {"description", module.summary},
+                                 {"reference", nullptr},
+                                 {"library", entry.library.string()},
+                                 {"parameters", nlohmann::ordered_json::array()}};
+  if (module.reference) json["reference"] = module.reference;
+  for (const sluice_param& param : std::span(module.params, module.param_count)) {
+    constexpr const char* kTypes[] = {"int", "float", "bool", "string", "choice", "tokens"};
+    nlohmann::ordered_json row = {{"name", param.name}, {"type", kTypes[param.type]}, {"required", param.required != 0},
+                                  {"default", nullptr}, {"range", nullptr},           {"choices", nullptr}};
+    // The default as a configuration file has it: 4, 0.02, "50%".
+    if (!param.required && param.type == SLUICE_STRING) row["default"] = param.initial.s;
+    if (!param.required && param.type != SLUICE_STRING)
+      row["default"] = nlohmann::ordered_json::parse(describe_default(param));
+    if (param.type == SLUICE_INT || param.type == SLUICE_TOKENS) row["range"] = range_of(param.min.i, param.max.i);
+    if (param.type == SLUICE_FLOAT) row["range"] = range_of(param.min.f, param.max.f);
+    if (param.type == SLUICE_CHOICE) {
+      row["choices"] = nlohmann::ordered_json::array();
+      for (const std::string& choice : choices_of(param)) {
+        const bool numeric = choice.find_first_not_of("0123456789") == std::string::npos;
+        row["choices"].push_back(numeric ? nlohmann::ordered_json(std::stoll(choice)) : nlohmann::ordered_json(choice));
+      }
+    }
+    row["help"] = param.doc;
+    json["parameters"].push_back(std::move(row));
+  }
+  return json;
+}
+
 int describe(const Words& words) {
+  const bool json = output_format(words, "md|json") == "json";
+  if (json && words.has("markdown")) throw Error("sluice plugin describe: --json and --markdown exclude each other");
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();  // a name may be provided for several interfaces
   const std::string& name = words.positional[1];
   const Plugins plugins(words);
   std::string text;
@@ -84,6 +137,7 @@ int describe(const Words& words) {
     if (!module.module) continue;
     names.push_back(module.name);
     if (module.name != name) continue;
+    if (json) rows.push_back(to_json(module));
     if (!text.empty()) text += "\n";
     text += words.has("markdown") ? describe_markdown(*module.module) : describe_text(module);
   }
@@ -97,17 +151,18 @@ int describe(const Words& words) {
     throw Error(
         fmt::format("no plugin provides \"{}\"{}; there are: {}", name, did_you_mean(name, names), join(names)));
   }
-  print(text);
+  if (json) text = rows.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  write_stdout(text);
   return kExitOk;
 }
 
 }  // namespace
 
 int run_plugin(std::span<const std::string> args) {
-  po::options_description options = output_options();
+  po::options_description options = output_options("md|json");
   options.add_options()("markdown", "describe: as Markdown")(
       "path", po::value<std::vector<std::string>>()->composing()->value_name("FOLDER"),
-      "look here first; may be repeated");
+      "look here first; may be repeated (SLUICE_PLUGIN_PATH names folders for all commands)");
   const auto words =
       parse_words("plugin", args, options, {.names = {"list or describe", "a module's name"}, .least = 1});
   if (!words) return kExitOk;

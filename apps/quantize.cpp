@@ -13,6 +13,7 @@
 #include "apps/commands.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
+#include "apps/output.h"
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
@@ -163,7 +164,7 @@ int run_quantize(std::span<const std::string> args) {
       words->has("json")
           ? to_json(report, out, job.type).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"
           : to_text(report, out);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  write_stdout(text);
   return kExitOk;
 }
 

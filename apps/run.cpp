@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 
 #include "apps/commands.h"
 #include "apps/interrupt.h"
+#include "apps/output.h"
 #include "apps/session.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
@@ -31,14 +33,26 @@ Turn ask() {
   return turn;
 }
 
+// Of a short text the cache holds more room than rows: a share of F16's bytes would speak of the room.
+std::string stored_text(const KvBytes& kv) {
+  if (!(kv.ratio > 1))
+    return fmt::format("KV {} stored, {:.1f} % of F16's {}", human_bytes(kv.bytes), 100 * kv.ratio,
+                       human_bytes(kv.bytes_f16));
+  constexpr std::string_view kBeside[] = {"padding", "positions",     "index", "signal",
+                                          "plugin",  "evictor_state", "slack"};
+  uint64_t beside = 0;
+  for (const auto& [kind, bytes] : kv.by_kind)
+    if (std::find(std::begin(kBeside), std::end(kBeside), kind) != std::end(kBeside)) beside += bytes;
+  return fmt::format("KV {} stored, of it {} slack and bookkeeping (F16 rows alone: {})", human_bytes(kv.bytes),
+                     human_bytes(beside), human_bytes(kv.bytes_f16));
+}
+
 void closing_line(const Generation& g, size_t prompt_tokens, const SequenceCache& cache) {
   const KvBytes kv = kv_bytes(cache);
-  fmt::print(
-      stderr,
-      "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {:.1f} tok/s, KV {} stored, {:.1f} % of F16's {}, ended by {}]\n",
-      prompt_tokens, g.tokens.size(), prompt_tokens / std::max(g.prompt_seconds, 1e-9),
-      (g.tokens.empty() ? 0.0 : double(g.tokens.size())) / std::max(g.decode_seconds, 1e-9), human_bytes(kv.bytes),
-      100 * kv.ratio, human_bytes(kv.bytes_f16), g.ended_by);
+  fmt::print(stderr, "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {:.1f} tok/s, {}, ended by {}]\n", prompt_tokens,
+             g.tokens.size(), prompt_tokens / std::max(g.prompt_seconds, 1e-9),
+             (g.tokens.empty() ? 0.0 : double(g.tokens.size())) / std::max(g.decode_seconds, 1e-9), stored_text(kv),
+             g.ended_by);
 }
 
 }  // namespace
@@ -49,12 +63,11 @@ int run_run(std::span<const std::string> args) {
   options.add_options()("json", "one JSON object instead of streamed text")(
       "n,n", po::value<std::string>()->value_name("N"),
       "tokens to generate at most (default 128, in a chat 512 a turn)")(
-      "chat", "a conversation: --text or --file is the first message, further ones are read from stdin")(
+      "chat", "a conversation: --text or --file is the first message, further ones are lines of stdin; Ctrl-D leaves")(
       "system", po::value<std::string>()->value_name("S"), "the system message of a chat")(
       "stop", po::value<std::vector<std::string>>()->composing()->value_name("S"), "end at this string; may repeat")(
-      "ignore-end", "go on after an end token")("parse-special", "control tokens in the text are control tokens")(
-      "precision", po::value<std::string>()->value_name("P"),
-      "exact: float activations; fast: 8-bit ones in matmuls (default: backend.precision)");
+      "ignore-end", "go on after an end token")("parse-special", "control tokens in the text are control tokens");
+  options.add(precision_options("backend.precision, else fast"));
   const auto words = parse_words("run", args, options, {{"CONFIG"}, 0, false});
   if (!words) return kExitOk;
   const bool chat = words->has("chat"), json = words->has("json");
@@ -108,8 +121,8 @@ int run_run(std::span<const std::string> args) {
   Sampler sampler(config.sampler);
   if (!json)
     generate_options.stream = [](std::string_view piece) {
-      std::fwrite(piece.data(), 1, piece.size(), stdout);
-      std::fflush(stdout);
+      write_stdout(piece);
+      if (!flush_stdout()) throw OutputGone();
     };
   if (config.cache.chunked) generate_options.chunk = config.cache.chunk;
 
@@ -124,11 +137,11 @@ int run_run(std::span<const std::string> args) {
           {"ended_by", g.ended_by},
           {"kernel", engine.device().kernels},
           {"kv", to_json(kv_bytes(*cache))}};
-      fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-      std::fflush(stdout);
+      write_stdout(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+      if (!flush_stdout()) throw OutputGone();
     } else {
-      if (g.text.empty() || g.text.back() != '\n') std::fputc('\n', stdout);
-      std::fflush(stdout);
+      if (g.text.empty() || g.text.back() != '\n') write_stdout("\n");
+      if (!flush_stdout()) throw OutputGone();
       closing_line(g, prompt.size(), *cache);
     }
     if (!chat || interrupted()) break;

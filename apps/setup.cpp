@@ -1,12 +1,32 @@
 // See setup.h.
 #include "apps/setup.h"
 
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
 #include "core/base/error.h"
+#include "core/base/text.h"
 
 namespace sluice {
 
+void note_missing_plugin_folders() {
+  const char* variable = std::getenv("SLUICE_PLUGIN_PATH");
+  // Sessions look for plugins twice.
+  static bool said = false;
+  if (!variable || std::exchange(said, true)) return;
+  for (const std::string_view folder : split(variable, ':')) {
+    std::error_code error;
+    if (!folder.empty() && !std::filesystem::is_directory(folder, error))
+      fmt::print(stderr, "sluice: SLUICE_PLUGIN_PATH: {} is no folder\n", folder);
+  }
+}
+
 Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const std::string> overrides,
                    unsigned threads) {
+  note_missing_plugin_folders();
   std::vector<std::filesystem::path> folders;
   if (files.empty()) folders = configured_plugin_path({}, overrides);
   for (const std::filesystem::path& file : files) {

@@ -18,6 +18,9 @@ struct Setup {
   std::unique_ptr<Registry> registry;
 };
 
+// Says on stderr which folders of SLUICE_PLUGIN_PATH there are not.
+void note_missing_plugin_folders();
+
 // Plugins for these files (none: built-in places and --set only). `threads` 0: one per core.
 Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const std::string> overrides,
                    unsigned threads = 0);

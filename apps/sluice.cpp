@@ -2,15 +2,14 @@
 // files beside this one.
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <new>
-#include <system_error>
 #include <vector>
 
 #include "apps/command.h"
 #include "apps/commands.h"
 #include "apps/interrupt.h"
+#include "apps/output.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "sluice/plugin.h"
@@ -23,8 +22,10 @@ constexpr Command kCommands[] = {
 
 Streams the text to stdout and closes with tokens, speed and bytes of the cache on stderr.
 
+--chat reads one message a line from stdin; end of file (Ctrl-D) leaves, Ctrl-C ends the answer and leaves.
+
 Examples:
-  sluice run --text "Once upon a time" -n 64
+  sluice run -m smollm2-135m-instruct --text "Once upon a time" -n 64
   sluice run configs/gear2_h2o20.toml --chat --set model.path=llama2-7b.gguf
   sluice run configs/gear4.toml --file prompt.txt -n 200 --json)",
      run_run},
@@ -33,12 +34,17 @@ Examples:
 Feeds the same tokens to every policy, token by token through its compressed cache, and measures each against the
 F16 cache: perplexity, KL divergence, top token, stored bytes by kind, tok/s.
 
+--fail-if takes FIELD>NUMBER or FIELD<NUMBER, in quotes. Fields: kld (or kld_mean), kld_p99, kld_max, nll_mean, ppl,
+same_top, tok_s, bytes, peak_bytes, ratio, bits_per_element; what they are stands in docs/output.md.
+
 Examples:
   sluice compare configs/demo.toml --file book.txt --tokens 512 --html out/compare.html
   sluice compare configs/gear2.toml configs/group2.toml --file book.txt --fail-if 'kld>0.3')",
      run_compare},
     {"ppl", "perplexity and KL divergence of one policy",
      R"([CONFIG] --file F | --text S [--tokens N] [--mode decode|chunked]
+
+--fail-if takes FIELD>NUMBER or FIELD<NUMBER, in quotes; `sluice help compare` names the fields.
 
 Examples:
   sluice ppl configs/gear4.toml --file wiki.test.raw --tokens 2048
@@ -99,13 +105,19 @@ Examples:
      run_synth},
 };
 
-void print(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }
+void print_error(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
 std::string overview() {
   std::string text =
       "Sluice runs Llama-family models whose KV cache is governed by plugins.\n\nUsage: sluice COMMAND ...\n\n";
   for (const Command& command : commands()) text += fmt::format("  {:<10} {}\n", command.name, command.summary);
-  return text + "\n`sluice help COMMAND` explains a command. `sluice --version` prints the version.\n";
+  return text + R"(
+`sluice help COMMAND` explains a command. `sluice --version` prints the version.
+
+Models are GGUF files, Hugging Face folders or names in the model cache, the folder $SLUICE_MODELS or else
+~/.cache/sluice/models; scripts/get_model.sh puts smollm2-135m-instruct there. Plugins (*.sluice.so) are found in the
+folders of [plugins] path, then of SLUICE_PLUGIN_PATH (separated by colons), then beside the program.
+)";
 }
 
 const Command& require_command(const std::string& name) {
@@ -118,32 +130,22 @@ const Command& require_command(const std::string& name) {
 
 int dispatch(const std::vector<std::string>& words) {
   if (words.empty()) {
-    print(stderr, overview());
+    print_error(overview());
     return kExitUsage;
   }
   if (words[0] == "--version" || words[0] == "version") {
-    print(stdout, fmt::format("sluice {}\n", SLUICE_VERSION));
+    write_stdout(fmt::format("sluice {}\n", SLUICE_VERSION));
     return kExitOk;
   }
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     if (words.size() < 2) {
-      print(stdout, overview());
+      write_stdout(overview());
       return kExitOk;
     }
     const std::vector<std::string> help = {"--help"};
     return require_command(words[1]).run(help);
   }
   return require_command(words[0]).run(std::span(words).subspan(1));
-}
-
-// What was printed may still be in a buffer; a full disk must not look like success. A reader that had enough
-// and closed the pipe is no failure.
-int flush_output(int code) {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
-  if (errno == EPIPE || errno == 0) return code;
-  print(stderr, fmt::format("sluice: cannot write to stdout: {}\n", std::generic_category().message(errno)));
-  return code == kExitOk ? int(kExitFailed) : code;
 }
 
 }  // namespace
@@ -161,18 +163,21 @@ const Command* find_command(std::string_view name) {
 
 int main(int argc, char** argv) {
   using namespace sluice;
+  guard_standard_files();
   watch_interrupts();
   int code = kExitFailed;
   try {
     code = dispatch(std::vector<std::string>(argv + (argc > 0), argv + argc));
   } catch (const Error& error) {
     code = error.code();
-    std::fflush(stdout);
-    print(stderr, fmt::format("sluice: {}\n", error.what()));
+    flush_stdout();
+    print_error(fmt::format("sluice: {}\n", error.what()));
+  } catch (const OutputGone&) {
+    code = kExitOk;
   } catch (const std::bad_alloc&) {
-    print(stderr, "sluice: not enough memory for this model, context or batch\n");
+    print_error("sluice: not enough memory for this model, context or batch\n");
   } catch (const std::exception& error) {
-    print(stderr, fmt::format("sluice: failed unexpectedly: {}\n", error.what()));
+    print_error(fmt::format("sluice: failed unexpectedly: {}\n", error.what()));
   }
-  return flush_output(code);
+  return finish_stdout(code);
 }

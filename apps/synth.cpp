@@ -10,6 +10,7 @@
 #include "apps/commands.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
+#include "apps/output.h"
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
@@ -72,7 +73,7 @@ int run_synth(std::span<const std::string> args) {
                         job.hyper.layers, double(report.parameters) / 1e6, sluice_gguf_type_info(job.type)->name,
                         human_bytes(report.bytes), folder ? fmt::format(" in {} files", report.files) : "");
   }
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  write_stdout(text);
   return kExitOk;
 }
 

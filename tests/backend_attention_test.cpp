@@ -234,8 +234,8 @@ TEST(KvStore, RoundsToNearestEven) {
     Sequence s(g, text);
     step(cpu, {&s}, 1);
     for (uint32_t c = 0; c < 40; c++) {
-      EXPECT_EQ(s.k[0]->rows[c], float_to_half(text.k.data[c])) << isa << " " << text.k.data[c];
-      EXPECT_EQ(s.v[0]->rows[c], float_to_half(text.v.data[c])) << isa << " " << text.v.data[c];
+      EXPECT_EQ(s.k[0]->rows[c], sluice_to_half(text.k.data[c])) << isa << " " << text.k.data[c];
+      EXPECT_EQ(s.v[0]->rows[c], sluice_to_half(text.v.data[c])) << isa << " " << text.v.data[c];
     }
   }
 }
@@ -258,8 +258,8 @@ TEST(KvStore, LeavesRightPositionsAlone) {
   const uint32_t position = 17;
   const sluice_store place{3, 5, 3};
   cpu.check(cpu.table->kv_store(cpu.self, cpu.fast, &group, &km, &vm, &position, &place));
-  EXPECT_EQ(rows[0][3 * 16], float_to_half(1.0f));
-  EXPECT_EQ(rows[1][5 * 16], float_to_half(2.0f));
+  EXPECT_EQ(rows[0][3 * 16], sluice_to_half(1.0f));
+  EXPECT_EQ(rows[1][5 * 16], sluice_to_half(2.0f));
   munmap(page, 4096);
 }
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/base/half.h"
+#include "sluice/half.h"
 #include "core/plugins/registry.h"
 #include "core/plugins/thread_pool.h"
 #include "sluice/gguf_types.h"
@@ -121,7 +121,7 @@ inline Mat random_mat(uint32_t rows, uint32_t cols, unsigned seed, float scale =
 }
 
 inline void put_half(uint8_t* p, float f) {
-  const uint16_t h = float_to_half(f);
+  const uint16_t h = sluice_to_half(f);
   std::memcpy(p, &h, 2);
 }
 

@@ -200,7 +200,7 @@ inline Reference reference(const Sequence& s, uint32_t t) {
       if (s.slot_pos[h * g.slots + s.order[j]] != j) continue;  // evicted
       double dot = 0, magnitude = 0;
       for (uint32_t c = 0; c < g.head_dim; c++) {
-        const double k = double(half_to_float(float_to_half(s.text.k.row(j)[h * g.head_dim + c])));
+        const double k = double(sluice_from_half(sluice_to_half(s.text.k.row(j)[h * g.head_dim + c])));
         dot += q[c] * k;
         magnitude += std::abs(q[c] * k);
       }
@@ -217,7 +217,7 @@ inline Reference reference(const Sequence& s, uint32_t t) {
     const double relative = 4 * slack + (g.slots + 16) * 0x1p-24;
     for (uint32_t c = 0; c < g.head_dim; c++) {
       for (uint32_t j = 0; j <= t; j++) {
-        const double v = double(half_to_float(float_to_half(s.text.v.row(j)[h * g.head_dim + c])));
+        const double v = double(sluice_from_half(sluice_to_half(s.text.v.row(j)[h * g.head_dim + c])));
         r.out[head * g.head_dim + c] += w[j] * v;
         r.bound[head * g.head_dim + c] += w[j] * std::abs(v) * relative;
       }

@@ -66,9 +66,10 @@ TEST(Arrows, CoreFoldersUseOnlyThoseBelowThem) {
 TEST(Arrows, NothingPointsBackAcrossTheBoundary) {
   for (const char* folder : {"plugins", "policies", "backends"})
     for (const auto& [file, included] : includes_below(folder)) {
-      EXPECT_FALSE(starts_with(included, "core/") || starts_with(included, "apps/")) << file << " includes " << included;
-      const bool same_backend = starts_with(included, "backends/") &&
-                                starts_with(file, included.substr(0, included.find('/', 9)));
+      EXPECT_FALSE(starts_with(included, "core/") || starts_with(included, "apps/"))
+          << file << " includes " << included;
+      const bool same_backend =
+          starts_with(included, "backends/") && starts_with(file, included.substr(0, included.find('/', 9)));
       EXPECT_TRUE(!starts_with(included, "backends/") || same_backend) << file << " includes " << included;
       EXPECT_FALSE(starts_with(included, "policies/")) << file << " includes " << included;
     }

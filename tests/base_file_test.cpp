@@ -122,10 +122,8 @@ TEST_F(FileTest, MapMovesAndHintsChangeNothing) {
   MappedFile second = std::move(first);
   EXPECT_EQ(first.size(), 0u);
   EXPECT_EQ(second.bytes().data(), data);
-  second.will_need(1, 5000);
   second.drop_range(0, UINT64_MAX);
   second.drop_range(UINT64_MAX, 1);
-  second.will_need(text.size(), UINT64_MAX);
   EXPECT_EQ(second.bytes()[4096], std::byte('y'));
   EXPECT_EQ(second.bytes()[text.size() - 1], std::byte('x'));
 }

@@ -1,5 +1,6 @@
 // Commands that run a model, on a tiny one: gates, threads, precision, what several configurations must share,
 // and what is left after Ctrl-C.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -186,6 +187,51 @@ TEST_F(CliModel, WordsAreNamedAsTheyAreTyped) {
   EXPECT_EQ(stop.code, 2);
   EXPECT_THAT(stop.err, HasSubstr("--stop takes a text"));
   EXPECT_EQ(on_text({"ppl", full, "-o", "text"}).code, 0);
+}
+
+TEST_F(CliModel, APageReplacesNothingThatIsRead) {
+  const std::string full = write("full.toml", ""), text = path("text.txt");
+  std::ofstream(text) << kText;
+  std::filesystem::create_hard_link(text, path("link.txt"));
+  for (const std::string& page : {text, path("link.txt"), full, model().string(), std::string()}) {
+    const Outcome refused = sluice({"compare", full, "--file", text, "--no-speed", "--html", page});
+    EXPECT_EQ(refused.code, 2) << page;
+    EXPECT_THAT(refused.err, HasSubstr("--html")) << page;
+  }
+  EXPECT_EQ(read_file(text), kText);
+  const std::string page = path("out/deep/page.html");
+  EXPECT_EQ(sluice({"compare", full, "--file", text, "--no-speed", "--html", page}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(page));
+}
+
+TEST_F(CliModel, WhatStreamsOrEndsInAFullDiskFails) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  const std::string full = write("full.toml", "");
+  for (const char* how :
+       {"run {} --text fox -n 4", "run {} --text fox -n 4 --json", "ppl {} --text 'the fox' --json"}) {
+    const std::string command =
+        fmt::format("{} {} > /dev/full 2> {}", SLUICE_PROGRAM, fmt::format(fmt::runtime(how), full), path("err"));
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << command;
+    EXPECT_THAT(read_file(path("err")), HasSubstr("cannot write to stdout: No space left on device")) << command;
+  }
+}
+
+TEST_F(CliModel, APolicyThatNeverActedIsNotPraised) {
+  const std::string coded = write("coded.toml", "[codec]\nname = \"uniform\"\nbits = 4\nblock_rows = 64\n");
+  const Outcome table = on_text({"ppl", coded});
+  EXPECT_THAT(table.out, AllOf(HasSubstr("| never acted |"), HasSubstr("\ncoded never acted on a scored token")));
+  EXPECT_THAT(table.out, Not(HasSubstr("worth")));
+}
+
+TEST_F(CliModel, BenchRowsSpeakOfThemselves) {
+  const std::string full = write("full.toml", "");
+  const auto json = nlohmann::json::parse(bench({full}).out);
+  // The bandwidth probe alone takes 512 MiB.
+  for (const auto& row : json["rows"])
+    EXPECT_TRUE(row["rss_peak"].is_null() || row["rss_peak"] < 300u << 20) << row["rss_peak"];
+  const Outcome backwards = sluice({"bench", full, "-p", "5-1"});
+  EXPECT_EQ(backwards.code, 2);
+  EXPECT_THAT(backwards.err, HasSubstr("-p \"5-1\""));
 }
 
 TEST_F(CliModel, ConfigCheckTellsOfKeysThatNothingUses) {

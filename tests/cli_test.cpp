@@ -1,9 +1,11 @@
 // The program as people and scripts meet it: exit codes, what goes to stdout and what to stderr, suggestions, help.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli_program.h"
@@ -180,8 +182,42 @@ TEST(Cli, InspectSaysWhatIsDamaged) {
 
 TEST(Cli, AFullDiskIsNoSuccess) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
-  const std::string command = std::string(SLUICE_PROGRAM) + " help > /dev/full 2> /dev/null";
-  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+  ScratchFolder folder;
+  const std::string err = (folder / "err").string();
+  // Short output fails in the last flush, long output before it; a closed stdout has no number to write to.
+  for (const char* words : {"help", "config schema", "plugin list"})
+    for (const auto& [to, reason] : {std::pair("> /dev/full", "No space left on device"), {">&-", "Bad file"}}) {
+      const std::string command = fmt::format("{} {} {} 2> {}", SLUICE_PROGRAM, words, to, err);
+      EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << command;
+      EXPECT_THAT(read_file(err), StartsWith(std::string("sluice: cannot write to stdout: ") + reason)) << command;
+    }
+}
+
+TEST(Cli, PluginFoldersThatAreNotThereAreNamed) {
+  const Outcome path = sluice({"plugin", "list", "--path", "/no/such"});
+  EXPECT_EQ(path.code, 2);
+  EXPECT_THAT(path.err, HasSubstr("--path /no/such is no folder"));
+  const Outcome variable = sluice({"plugin", "list"}, {"SLUICE_PLUGIN_PATH=/no/such:" SLUICE_BAD_PLUGINS});
+  EXPECT_EQ(variable.code, 0);
+  EXPECT_EQ(variable.err, "sluice: SLUICE_PLUGIN_PATH: /no/such is no folder\n");
+}
+
+TEST(Cli, PluginDescribeAsJson) {
+  const auto idle =
+      nlohmann::json::parse(sluice({"plugin", "describe", "idle", "--json", "--path", SLUICE_BAD_PLUGINS}).out);
+  ASSERT_EQ(idle.size(), 1u);
+  EXPECT_EQ(idle[0]["interface"], "sluice.evictor/1");
+  EXPECT_TRUE(idle[0]["parameters"].empty());
+  const Outcome gear = sluice({"plugin", "describe", "gear", "--json"});
+  if (gear.code != 0) GTEST_SKIP() << "no gear in this build: " << gear.err;
+  const auto described = nlohmann::json::parse(gear.out);
+  std::map<std::string, nlohmann::json> parameters;
+  for (const auto& parameter : described[0]["parameters"]) parameters[parameter["name"]] = parameter;
+  EXPECT_EQ(parameters.at("bits")["type"], "choice");
+  EXPECT_FALSE(parameters.at("bits")["choices"].empty());
+  EXPECT_TRUE(parameters.at("bits")["default"].is_number());
+  EXPECT_EQ(parameters.at("rank")["type"], "int");
+  EXPECT_EQ(parameters.at("rank")["range"].size(), 2u);
 }
 
 TEST(Cli, AReaderThatLeavesIsNoFailure) {

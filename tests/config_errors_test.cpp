@@ -114,7 +114,7 @@ const Case kCases[] = {
      "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
      "(\"64MiB\"), not the string \"nan%\""},
     {"[evictor]\nname = \"h2\"\n",
-     "x.toml:2:8: there is no evictor \"h2\" (did you mean \"h2o\"?); there are h2o, recent, keyed"},
+     "x.toml:2:8: there is no evictor \"h2\" (did you mean \"h2o\"?); there are h2o, keyed, recent"},
     // Layers.
     {"[[layers]]\nrange = \"3-1\"\n",
      "x.toml:2:9: [[layers]] range takes \"FIRST-LAST\" or one layer, such as \"0-1\", not the string \"3-1\""},

@@ -13,7 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/base/half.h"
+#include "sluice/half.h"
 #include "core/quant/quantize.h"
 #include "sluice/gguf_types.h"
 
@@ -92,7 +92,7 @@ double plain_grid_error(uint32_t type, const float* x) {
     least = std::min(least, x[i]);
     most = std::max(most, x[i]);
   }
-  const auto half = [](float f) { return half_to_float(float_to_half(f)); };
+  const auto half = [](float f) { return sluice_from_half(sluice_to_half(f)); };
   float d = 0, m = 0, low = 0, high = 0;
   switch (type) {
     case SLUICE_GGUF_Q4_0:

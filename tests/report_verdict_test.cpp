@@ -80,6 +80,23 @@ TEST(NearestInBytes, TakesTheNearestOfTheOtherCodec) {
   EXPECT_FALSE(nearest_in_bytes(c, 0));
 }
 
+TEST(VerdictText, WhatNeverActedIsNamedAndNotRanked) {
+  Comparison c = five();
+  for (PolicyResult& policy : c.policies) policy.tokens = 10;
+  c.policies.push_back(row("idle", 200, 0, "gear"));
+  c.policies.back().reference = false;
+  c.policies.back().tokens = 10;
+  EXPECT_THAT(pareto_front(c), ElementsAre(0, 1, 3));
+  EXPECT_EQ(winners_by_budget(c)[1].row, 3u);
+  EXPECT_THAT(verdict_text(c), HasSubstr("in as few. idle never acted on a scored token: use more tokens. Closest"));
+  c.policies.back().compressed_before_scoring = 1;
+  EXPECT_EQ(verdict_text(c).find("never acted"), std::string::npos);
+  EXPECT_EQ(winners_by_budget(c)[1].row, 5u);
+  c.policies = {c.policies.front(), c.policies.back()};
+  c.policies.back().compressed_before_scoring = 0;
+  EXPECT_EQ(verdict_text(c), "idle never acted on a scored token: use more tokens.");
+}
+
 TEST(VerdictText, SaysItInWords) {
   EXPECT_EQ(verdict_text(five()),
             "3 of 5 rows are worth their bytes: nothing else stays as close to the reference in as few. Closest within "

@@ -55,17 +55,21 @@ std::vector<std::vector<float>> logits_of(RunSetup& s, const std::vector<int32_t
   std::vector<void*> buffers;
   const auto buffer = [&](uint64_t cells) {
     void* address = nullptr;
-    ops.check(ops.table().buffer_create(ops.self(), SLUICE_USE_ACTIVATIONS, cells * sizeof(float), &address), "buffer_create");
+    ops.check(ops.table().buffer_create(ops.self(), SLUICE_USE_ACTIVATIONS, cells * sizeof(float), &address),
+              "buffer_create");
     buffers.push_back(address);
     return address;
   };
-  const auto matrix = [&](uint32_t n, uint32_t cols) { return sluice_mat{static_cast<float*>(buffer(uint64_t(n) * cols)), n, cols}; };
+  const auto matrix = [&](uint32_t n, uint32_t cols) {
+    return sluice_mat{static_cast<float*>(buffer(uint64_t(n) * cols)), n, cols};
+  };
   auto* const tokens = static_cast<uint32_t*>(buffer(rows));
   auto* const positions = static_cast<uint32_t*>(buffer(rows));
   for (uint32_t i = 0; i < rows; i++) tokens[i] = uint32_t(ids[i]), positions[i] = i;
   const uint32_t q = p.heads * p.head_dim, kv = p.kv_heads * p.head_dim;
-  const Activations a{matrix(rows, p.width), matrix(rows, p.width), matrix(rows, q), matrix(rows, q),
-                      matrix(rows, kv), matrix(rows, kv), matrix(rows, p.ffn_width), matrix(rows, p.ffn_width)};
+  const Activations a{matrix(rows, p.width),     matrix(rows, p.width),    matrix(rows, q),
+                      matrix(rows, q),           matrix(rows, kv),         matrix(rows, kv),
+                      matrix(rows, p.ffn_width), matrix(rows, p.ffn_width)};
   FloatAttention attention(p, s.pool);
   ops.embed(weights.embedding, tokens, a.x);
   for (uint32_t l = 0; l < p.layers; l++) llama_block(ops, p, weights, l, a, positions, attention);

@@ -17,7 +17,7 @@ using testing::RunSetup;
 
 struct Fidelity {
   double kld = 0, nll = 0;  // means over the positions
-  uint32_t same_top = 0;        // of the first 64
+  uint32_t same_top = 0;    // of the first 64
 };
 
 // Every policy decodes the same tokens in lockstep; the first is the one that the others are held against.
@@ -102,7 +102,8 @@ TEST(RunOracle, SieveKeepsMoreThanTheNewestRowsOfAPrompt) {
         kept++;
         newest += position >= ids.size() - (budget - interval + 1);
       }
-  std::printf("SIEVE after a prompt of %zu: %.1f %% of the rows kept are the newest\n", ids.size(), 100.0 * double(newest) / double(kept));
+  std::printf("SIEVE after a prompt of %zu: %.1f %% of the rows kept are the newest\n", ids.size(),
+              100.0 * double(newest) / double(kept));
   for (const Instance& instance : cache->policy().instances)
     for (const Counter& counter : instance.counters())
       std::printf("%s %.4f\n", counter.name.c_str(), counter.numerator / std::max(counter.denominator, 1.0));

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "core/base/half.h"
+#include "sluice/half.h"
 #include "support/cache_driver.h"
 
 namespace sluice {

@@ -80,14 +80,6 @@ void MappedFile::unmap() noexcept {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::will_need(uint64_t offset, uint64_t bytes) const {
-  if (offset >= size_) return;
-  const uint64_t page = uint64_t(::sysconf(_SC_PAGESIZE));
-  const uint64_t first = offset / page * page,
-                 end = std::min<uint64_t>(size_, offset + std::min(bytes, size_ - offset));
-  ::madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_WILLNEED);
-}
-
 void MappedFile::drop_range(uint64_t offset, uint64_t bytes) const {
   if (offset >= size_) return;
   // Only whole pages inside the range: the neighbours' pages may still be wanted.

@@ -24,8 +24,7 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   uint64_t size() const { return size_; }
-  // Hints about a range (clipped to the file): it will be read soon; its pages are not needed any more.
-  void will_need(uint64_t offset, uint64_t bytes) const;
+  // A hint: the pages of a range (clipped to the file) are not needed any more.
   void drop_range(uint64_t offset, uint64_t bytes) const;
 
  private:

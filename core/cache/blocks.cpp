@@ -2,8 +2,8 @@
 // the oldest of the tail encoded.
 #include <algorithm>
 
-#include "core/base/half.h"
 #include "core/cache/layer_cache.h"
+#include "sluice/half.h"
 
 namespace sluice {
 namespace {
@@ -41,7 +41,7 @@ void rescue(LayerCache& layer, uint32_t head, uint32_t which, uint32_t i) {
                 "decode");
     for (uint32_t r = 0; r < count; r++) {
       uint16_t* to = side.row(side.rescued + first + r, head_dim);
-      for (uint32_t c = 0; c < head_dim; c++) to[c] = float_to_half(rows[uint64_t(r) * head_dim + c]);
+      for (uint32_t c = 0; c < head_dim; c++) to[c] = sluice_to_half(rows[uint64_t(r) * head_dim + c]);
       side.slots[side.rescued + first + r] = uint16_t(slot_of(side.spans[i], first + r));
     }
   }
@@ -136,7 +136,7 @@ void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) 
     Scratch<uint32_t> slots(layer.scratch, n);
     for (uint32_t r = 0; r < n; r++) {
       const uint16_t* from = side.row(first + r, head_dim);
-      for (uint32_t c = 0; c < head_dim; c++) rows[uint64_t(r) * head_dim + c] = half_to_float(from[c]);
+      for (uint32_t c = 0; c < head_dim; c++) rows[uint64_t(r) * head_dim + c] = sluice_from_half(from[c]);
       slots[r] = dense_slot(layer, side, first + r);
     }
     // The seed follows from what is coded and where, so forks and batches agree.

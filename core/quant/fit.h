@@ -9,12 +9,12 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include "core/base/half.h"
+#include "sluice/half.h"
 
 namespace sluice::quant {
 
 // The largest finite F16 number bounds every scale, so that no value becomes infinite by being stored.
-inline float round_to_half(float f) { return half_to_float(float_to_half(std::clamp(f, -65504.0f, 65504.0f))); }
+inline float round_to_half(float f) { return sluice_from_half(sluice_to_half(std::clamp(f, -65504.0f, 65504.0f))); }
 
 // What a grid costs, and the sums a least-squares step needs.
 struct Moments {

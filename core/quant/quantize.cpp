@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/base/half.h"
+#include "sluice/half.h"
 #include "core/base/text.h"
 #include "sluice/gguf_types.h"
 
@@ -36,7 +36,7 @@ uint16_t float_to_bfloat(float f) {
 void store_plain(uint32_t type, const float* x, size_t n, uint8_t* dst) {
   for (size_t i = 0; i < n; ++i) {
     if (type == SLUICE_GGUF_F16) {
-      store_u16(dst + 2 * i, float_to_half(std::clamp(x[i], -65504.0f, 65504.0f)));
+      store_u16(dst + 2 * i, sluice_to_half(std::clamp(x[i], -65504.0f, 65504.0f)));
     } else if (type == SLUICE_GGUF_BF16) {
       constexpr float kLargest = 3.38953138925153547590e38f;  // of BF16
       store_u16(dst + 2 * i, float_to_bfloat(std::clamp(x[i], -kLargest, kLargest)));

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kBlock = 32;
 
 void store_half(uint8_t* to, float value) {
-  const uint16_t half = float_to_half(value);
+  const uint16_t half = sluice_to_half(value);
   to[0] = uint8_t(half & 255);
   to[1] = uint8_t(half >> 8);
 }

@@ -15,7 +15,7 @@ constexpr size_t kBlock = 256;
 constexpr size_t kMostParts = 16;
 
 void store_half(uint8_t* to, float value) {
-  const uint16_t half = float_to_half(value);
+  const uint16_t half = sluice_to_half(value);
   to[0] = uint8_t(half & 255);
   to[1] = uint8_t(half >> 8);
 }

@@ -42,7 +42,7 @@ std::vector<Field> fields_of(const Comparison& comparison, const PolicyResult& r
       {{"nll_mean", ""}, row.nll_mean},
       {{"ppl", "ppl"}, {row.ppl, plus_minus_text(row.ppl, row.ppl_se)}},
       {{"ppl_se", ""}, row.ppl_se},
-      {{"kld_mean", "KLD mean"}, {row.kld_mean, divergence_text(row.kld_mean)}},
+      {{"kld_mean", "KLD mean"}, {row.kld_mean, never_acted(row) ? "never acted" : divergence_text(row.kld_mean)}},
       {{"kld_se", ""}, row.kld_se},
       {{"kld_median", ""}, row.kld_median},
       {{"kld_p99", "KLD p99"}, {row.kld_p99, divergence_text(row.kld_p99)}},
@@ -77,7 +77,7 @@ std::string notes_for_people(const Comparison& comparison, bool markdown) {
   const std::string bullet = markdown ? "- " : "";
   for (size_t i = 0; i < comparison.policies.size(); ++i) {
     const auto nearest = nearest_in_bytes(comparison, i);
-    if (!nearest) continue;
+    if (!nearest || never_acted(comparison.policies[i])) continue;
     const PolicyResult &row = comparison.policies[i], &beside = comparison.policies[*nearest];
     out += fmt::format("{}{} ({}, KLD {}): nearest in bytes {} ({}, KLD {})\n", bullet, row.policy,
                        human_bytes(row.kv.bytes), divergence_text(row.kld_mean), beside.policy,

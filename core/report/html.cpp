@@ -62,7 +62,9 @@ constexpr Heading kHeadings[] = {
 std::string policy_cell(const Comparison& comparison, size_t i, const Look& look) {
   const PolicyResult& row = comparison.policies[i];
   std::string below;
-  if (const auto nearest = nearest_in_bytes(comparison, i)) {
+  if (never_acted(row)) {
+    below = R"(<small class="nearest">never acted on a scored token</small>)";
+  } else if (const auto nearest = nearest_in_bytes(comparison, i)) {
     const PolicyResult& beside = comparison.policies[*nearest];
     below = fmt::format(R"(<small class="nearest" data-nearest="{}">nearest in bytes: {}<br>{}, KLD {}</small>)",
                         html_text(beside.policy), html_text(beside.policy), human_bytes(beside.kv.bytes),

@@ -11,8 +11,13 @@
 
 namespace sluice {
 
+bool never_acted(const PolicyResult& row) {
+  return !row.reference && row.tokens > 0 && row.compressed_before_scoring == 0 &&
+         !(row.codec.empty() && row.evictor.empty());
+}
+
 bool is_ranked(const PolicyResult& row) {
-  return row.kv.stored && std::isfinite(row.kv.ratio) && std::isfinite(row.kld_mean);
+  return row.kv.stored && std::isfinite(row.kv.ratio) && std::isfinite(row.kld_mean) && !never_acted(row);
 }
 
 std::vector<size_t> pareto_front(const Comparison& comparison) {
@@ -63,12 +68,27 @@ std::vector<BudgetWinner> winners_by_budget(const Comparison& comparison) {
   return winners;
 }
 
+namespace {
+
+std::string never_acted_text(const Comparison& comparison) {
+  std::string names;
+  for (const PolicyResult& row : comparison.policies)
+    if (never_acted(row)) names += (names.empty() ? "" : ", ") + row.policy;
+  return names.empty() ? "" : names + " never acted on a scored token: use more tokens.";
+}
+
+}  // namespace
+
 std::string front_text(const Comparison& comparison) {
+  const std::string idle = never_acted_text(comparison);
   const size_t front = pareto_front(comparison).size();
   const auto ranked = std::count_if(comparison.policies.begin(), comparison.policies.end(), is_ranked);
+  // One row, the reference, beside those that never acted: there is nothing it could beat.
+  if (ranked <= 1 && !idle.empty()) return idle;
   if (ranked == 0) return "Nothing to rank: no row has both stored bytes and a divergence from a reference.";
-  return fmt::format("{} of {} rows {} worth {} bytes: nothing else stays as close to the reference in as few.", front,
-                     ranked, front == 1 ? "is" : "are", front == 1 ? "its" : "their");
+  return fmt::format("{} of {} rows {} worth {} bytes: nothing else stays as close to the reference in as few.{}{}",
+                     front, ranked, front == 1 ? "is" : "are", front == 1 ? "its" : "their", idle.empty() ? "" : " ",
+                     idle);
 }
 
 std::string verdict_text(const Comparison& comparison) {

@@ -10,7 +10,10 @@
 
 namespace sluice {
 
-// Stored bytes and a KLD are known, so that the policy can be ranked.
+// The policy compresses or evicts, but had not done so when the last token was scored: its figures are the reference's.
+bool never_acted(const PolicyResult& row);
+
+// Stored bytes and a KLD are known and its own, so that the policy can be ranked.
 bool is_ranked(const PolicyResult& row);
 
 // Rows no other ranked row beats, from most bytes to fewest: none is closer in as few bytes, nor as close in fewer. Up
@@ -28,7 +31,7 @@ struct BudgetWinner {
 };
 std::vector<BudgetWinner> winners_by_budget(const Comparison& comparison);
 
-// How many rows are worth their bytes, as a sentence.
+// How many rows are worth their bytes, as a sentence; and which never acted.
 std::string front_text(const Comparison& comparison);
 // The same and who is closest to the reference within which share of the bytes.
 std::string verdict_text(const Comparison& comparison);

@@ -72,7 +72,6 @@ BenchRow measure(Engine& engine, const Config& config, const Policy& policy, con
   row.tok_s_sd = repeats > 1 ? std::sqrt(speed.variance()) : kUnknown;
   if (test.generate)
     row.gb_s = (weight_bytes_read(engine, test.batch) / test.batch + double(row.kv.bytes)) * row.tok_s / 1e9;
-  row.rss_peak = peak_rss_bytes();
   return row;
 }
 

@@ -24,7 +24,6 @@ struct BenchRow {
   // that is not also the output matrix only a row per sequence, and every sequence's cache.
   double gb_s = kUnknown;
   KvBytes kv;  // of one sequence at the end
-  uint64_t rss_peak = 0;
 };
 
 // `repeats` timed runs after a warm-up. `tokens` feed it, over and over. Throws Error once `stop` is set, heard at

@@ -146,7 +146,8 @@ inline sluice_status accumulate(const Affine& a, const sluice_tile* tile, const 
   return SLUICE_OK;
 }
 
-// The table of a codec of affine rows. Codec has `host`, `stats` and side(SLUICE_KEY or SLUICE_VALUE), its Affine there.
+// The table of a codec of affine rows. Codec has `host`, `stats` and side(SLUICE_KEY or SLUICE_VALUE), its Affine
+// there.
 template <class Codec>
 struct Verbs {
   static const Codec& codec(const void* self) { return *static_cast<const Codec*>(self); }
@@ -182,8 +183,8 @@ struct Verbs {
 template <class Codec>
 constexpr sluice_codec table(decltype(sluice_codec::create) create, decltype(sluice_codec::plan) plan) {
   using V = Verbs<Codec>;
-  return {create, V::destroy, plan, V::bound, V::scratch, V::encode, V::decode, V::account, V::retain, V::dot,
-          V::accumulate};
+  return {create,    V::destroy, plan,      V::bound, V::scratch,   V::encode,
+          V::decode, V::account, V::retain, V::dot,   V::accumulate};
 }
 
 }  // namespace affine_block

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/base/half.h"
+#include "sluice/half.h"
 
 namespace sluice::testing {
 namespace {
@@ -73,13 +73,13 @@ const sluice_codec kIdentity = {
     [](const void*, uint32_t, uint32_t, uint32_t) { return size_t(0); },
     [](const void* self, const sluice_block* b, const float* rows, void*, void* dst, size_t* bytes) {
       *bytes = identity_bytes(self, b->rows);
-      for (size_t i = 0; i < *bytes / 2; i++) static_cast<uint16_t*>(dst)[i] = float_to_half(rows[i]);
+      for (size_t i = 0; i < *bytes / 2; i++) static_cast<uint16_t*>(dst)[i] = sluice_to_half(rows[i]);
       return sluice_status(SLUICE_OK);
     },
     [](const void* self, const sluice_block*, const void* src, uint32_t first, uint32_t count, float* rows) {
       const uint32_t d = static_cast<const Identity*>(self)->head_dim;
       for (uint32_t i = 0; i < count * d; i++)
-        rows[i] = half_to_float(static_cast<const uint16_t*>(src)[size_t(first) * d + i]);
+        rows[i] = sluice_from_half(static_cast<const uint16_t*>(src)[size_t(first) * d + i]);
       return sluice_status(SLUICE_OK);
     },
     [](const void* self, const sluice_block* b, const void*, sluice_account* a) {
@@ -96,7 +96,7 @@ const sluice_codec kIdentity = {
     nullptr,
     nullptr};
 
-float half_rounded(float x) { return half_to_float(float_to_half(x)); }
+float half_rounded(float x) { return sluice_from_half(sluice_to_half(x)); }
 
 }  // namespace
 
@@ -190,7 +190,7 @@ void CacheDriver::write_rows(uint32_t layer, uint32_t n, const std::vector<sluic
         auto* dst =
             static_cast<uint16_t*>(const_cast<void*>(spans[row / kSegmentRows].src)) + row % kSegmentRows * g.head_dim;
         for (uint32_t c = 0; c < g.head_dim; c++)
-          dst[c] = float_to_half(rows_.at(side ? kRowV : kRowK, layer, first + i, h, c));
+          dst[c] = sluice_to_half(rows_.at(side ? kRowV : kRowK, layer, first + i, h, c));
         uint32_t& pos = cache.slot_pos(layer)[h * cache.slot_stride(layer) + to.slot];
         if (pos != first + i) pos = first + i;
       }
@@ -213,7 +213,7 @@ std::map<uint32_t, std::vector<float>> CacheDriver::visible(uint32_t layer, uint
   for (const sluice_span& s : dense)
     for (uint32_t r = 0; r < s.rows; r++) {
       std::vector<float> row(d);
-      for (uint32_t c = 0; c < d; c++) row[c] = half_to_float(static_cast<const uint16_t*>(s.src)[size_t(r) * d + c]);
+      for (uint32_t c = 0; c < d; c++) row[c] = sluice_from_half(static_cast<const uint16_t*>(s.src)[size_t(r) * d + c]);
       add(s, r, row);
     }
   const auto coded = cache.coded_spans(layer, head, side);
