@@ -15,6 +15,10 @@ INTERFACES = {
     'SLUICE_BACKEND_TEXT': ('backend.h', 'sluice_span sluice_signal sluice_device sluice_mat sluice_part sluice_lane '
                                          'sluice_group sluice_store sluice_backend'),
     'SLUICE_BACKEND_REPLAY_TEXT': ('backend.h', 'sluice_backend_replay'),
+    'SLUICE_EVICTOR_ROWS_TEXT': ('extensions.h', 'sluice_rows sluice_evictor_rows'),
+    'SLUICE_EVICTOR_WINDOW_TEXT': ('extensions.h', 'sluice_rows sluice_evictor_window'),
+    'SLUICE_EVICTOR_BUDGET_TEXT': ('extensions.h', 'sluice_rows sluice_evictor_budget'),
+    'SLUICE_HOST_MODULES_TEXT': ('extensions.h', 'sluice_part_module sluice_host_modules'),
 }
 
 
@@ -26,7 +30,7 @@ def fnv1a(text):
 
 
 def main():
-    headers = {name: (FOLDER / name).read_text() for name in ('plugin.h', 'policy.h', 'backend.h')}
+    headers = {name: (FOLDER / name).read_text() for name in ('plugin.h', 'policy.h', 'backend.h', 'extensions.h')}
     bare = re.sub(r'/\*.*?\*/', '', ''.join(headers.values()), flags=re.S)
     wrong = 0
     for macro, (header, names) in INTERFACES.items():
