@@ -41,8 +41,8 @@ class Descriptor {
   int value_;
 };
 
-int open_to_read(const std::filesystem::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+int open_to_read(const std::filesystem::path& path, int flags = 0) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
   if (file < 0) fail_reading(path, fmt::format("cannot be opened: {}", reason_text(errno)));
   return file;
 }
@@ -50,7 +50,7 @@ int open_to_read(const std::filesystem::path& path) {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const Descriptor file(open_to_read(path));
+  const Descriptor file(open_to_read(path, O_NONBLOCK));  // a pipe that nobody writes to would be waited for
   struct stat status {};
   if (::fstat(file.value(), &status) != 0) fail_reading(path, reason_text(errno));
   if (S_ISDIR(status.st_mode)) fail_reading(path, "is a folder, expected a file");
