@@ -196,10 +196,18 @@ int run_compare(std::span<const std::string> args) {
   if (!words) return kExitOk;
   const std::string format = output_format(*words);
   Job job = read_job(*words);
+  for (const Gate& gate : job.gates)
+    if (gate.field == "tok_s" && words->has("no-speed"))
+      throw Error(fmt::format("compare: --no-speed measures no tok_s, which --fail-if '{}' is to judge", gate.text));
   Session session = open_configs(words->positional, words->overrides());
   if (words->has("html")) check_report_path(*words, session.configs.front());
   const Comparison comparison = compare(session, job, !words->has("no-speed"), *words);
-  if (words->has("html")) write_report(words->text("html"), comparison);
+  if (words->has("html")) {
+    if (comparison.policies.front().tokens > 0)
+      write_report(words->text("html"), comparison);
+    else
+      fmt::print(stderr, "sluice: nothing was scored: {} was not written\n", words->text("html"));
+  }
   const std::string table = comparison_table(comparison, parse_format(format));
   write_stdout(table);
   if (interrupted()) return partial_result();
@@ -214,6 +222,9 @@ int run_ppl(std::span<const std::string> args) {
   const std::string format = output_format(*words);
   Job job = read_job(*words);
   job.reference_is_judged = true;  // an uncompressed configuration is its own reference
+  for (const Gate& gate : job.gates)
+    if (gate.field == "tok_s")
+      throw Error(fmt::format("ppl: --fail-if '{}' cannot be judged: ppl measures no speed", gate.text));
   Session session = open_configs(words->positional, words->overrides());
   if (session.configs.size() > 1)
     throw Error(fmt::format("ppl: {} holds {} policies; `sluice compare` takes several", words->positional[0],

@@ -19,7 +19,7 @@ void on_signal(int) { flag.store(true, std::memory_order_relaxed); }
 void watch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART | int(SA_RESETHAND);
+  action.sa_flags = int(SA_RESETHAND);  // no SA_RESTART: what waits for a person or a pipe ends
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   // A terminal that closes; nohup has it ignored, and so it stays.
@@ -27,13 +27,6 @@ void watch_interrupts() {
   if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
-}
-
-void interrupt_reads(bool wanted) {
-  struct sigaction action {};
-  if (sigaction(SIGINT, nullptr, &action) != 0 || action.sa_handler != on_signal) return;
-  action.sa_flags = wanted ? action.sa_flags & ~SA_RESTART : action.sa_flags | SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
 }
 
 bool interrupted() { return flag.load(std::memory_order_relaxed); }

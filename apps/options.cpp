@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "apps/command.h"
+#include "apps/interrupt.h"
 #include "apps/output.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -175,7 +176,7 @@ std::string input_text(const Words& words) {
   }
   if (words.has("text")) return words.text("text");
   const std::string name = words.text("file");
-  return read_file(name == "-" ? "/dev/stdin" : name);
+  return read_file(name == "-" ? "/dev/stdin" : name, uint64_t(1) << 32, &interrupt_flag());
 }
 
 }  // namespace sluice

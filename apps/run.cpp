@@ -29,9 +29,7 @@ struct Turn {
 Turn ask() {
   if (isatty(STDIN_FILENO)) fmt::print(stderr, "\n> ");
   Turn turn;
-  interrupt_reads(true);
   turn.end = !std::getline(std::cin, turn.text) || interrupted();
-  interrupt_reads(false);
   return turn;
 }
 
@@ -78,6 +76,7 @@ int run_run(std::span<const std::string> args) {
   generate_options.stops = words->list("stop"), generate_options.stop = &interrupt_flag();
   for (const std::string& stop : generate_options.stops)
     if (stop.empty()) throw Error("run: --stop takes a text to end at, not an empty one");
+  if (words->has("system") && !chat) throw Error("run: --system belongs to --chat");
   std::string text;
   if (!chat || words->has("text") || words->has("file")) text = input_text(*words);
 
@@ -102,7 +101,7 @@ int run_run(std::span<const std::string> args) {
   if (chat) {
     if (text.empty()) {
       const Turn turn = ask();
-      if (turn.end) return kExitOk;
+      if (turn.end) return interrupted() ? partial_result() : kExitOk;
       text = turn.text;
     }
     messages.push_back({"user", text});

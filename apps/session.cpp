@@ -87,6 +87,10 @@ Session open_configs(std::span<const std::string> files, std::span<const std::st
   const Setup checking = find_plugins(paths, overrides, 1);
   Session s;
   s.configs = load_configs(paths, overrides, *checking.registry);
+  // Rows are told apart by their names.
+  std::map<std::string, uint32_t> times;
+  for (Config& config : s.configs)
+    if (const uint32_t n = ++times[config.name]; n > 1) config.name += fmt::format("#{}", n);
   Setup setup = find_plugins(paths, overrides, configured_threads(s.configs.front()));
   s.pool = std::move(setup.pool), s.registry = std::move(setup.registry);
   for (const Config& other : s.configs) {

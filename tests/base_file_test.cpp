@@ -1,6 +1,7 @@
 // Maps, whole files, and outputs that appear complete or not at all.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "core/base/file.h"
 #include "support/scratch_folder.h"
@@ -98,6 +99,9 @@ TEST_F(FileTest, UnreadableInputsAreNamed) {
   EXPECT_THAT(error_of([&] { read_file(folder_.path()); }).what(), HasSubstr("is a folder"));
   EXPECT_THAT(error_of([&] { MappedFile map(folder_.path()); }).what(), HasSubstr("is a folder"));
   EXPECT_THAT(error_of([&] { MappedFile map("/dev/null"); }).what(), HasSubstr("not a regular file"));
+  const std::filesystem::path pipe = folder_ / "pipe";  // nobody will ever write to it
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { MappedFile map(pipe); }).what(), HasSubstr("not a regular file"));
   EXPECT_EQ(error_of([&] { MappedFile map(folder_ / "none"); }).code(), kExitUsage);
 }
 

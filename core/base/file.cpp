@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,10 +42,21 @@ class Descriptor {
   int value_;
 };
 
+// Returns at once, also for a pipe that nobody writes to yet.
 int open_to_read(const std::filesystem::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) fail_reading(path, fmt::format("cannot be opened: {}", reason_text(errno)));
   return file;
+}
+
+// Waits for a pipe or a terminal until there is something to read. A signal ends the wait, or a set `stop`: it may have
+// come just before.
+void wait_for_bytes(const std::filesystem::path& path, int file, const std::atomic<bool>* stop) {
+  pollfd waiting{file, POLLIN, 0};
+  int ready = 0;
+  while (ready == 0 && !(stop && *stop)) ready = ::poll(&waiting, 1, 100);
+  if (ready < 0 && errno != EINTR) fail_reading(path, fmt::format("cannot be read: {}", reason_text(errno)));
+  if (ready <= 0) throw Error(fmt::format("{}: interrupted while waiting for it", path.string()), kExitFailed);
 }
 
 }  // namespace
@@ -164,7 +176,7 @@ void AtomicFile::commit() {
   if (folder.value() >= 0) ::fsync(folder.value());
 }
 
-std::string read_file(const std::filesystem::path& path, uint64_t limit) {
+std::string read_file(const std::filesystem::path& path, uint64_t limit, const std::atomic<bool>* stop) {
   const Descriptor file(open_to_read(path));
   struct stat status {};
   if (::fstat(file.value(), &status) != 0) fail_reading(path, reason_text(errno));
@@ -176,10 +188,11 @@ std::string read_file(const std::filesystem::path& path, uint64_t limit) {
     const size_t step = expected >= text.size() ? size_t(std::min(expected - text.size() + 1, limit + 1)) : kBuffer;
     const size_t before = text.size();
     text.resize(before + std::max<size_t>(step, 4096));
+    if (!S_ISREG(status.st_mode)) wait_for_bytes(path, file.value(), stop);
     const ssize_t got = ::read(file.value(), text.data() + before, text.size() - before);
     const int reason = errno;
     text.resize(before + (got > 0 ? size_t(got) : 0));
-    if (got < 0 && reason == EINTR) continue;
+    if (got < 0 && (reason == EINTR || reason == EAGAIN)) continue;
     if (got < 0) fail_reading(path, fmt::format("cannot be read: {}", reason_text(reason)));
     if (got == 0) return text;
     if (text.size() > limit) fail_reading(path, fmt::format("is larger than {} bytes", limit));

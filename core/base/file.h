@@ -2,6 +2,7 @@
 // is an Error naming the path and the system's reason. Formats are read elsewhere.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -61,8 +62,10 @@ class AtomicFile {
   int file_ = -1;
 };
 
-// The whole file (or what comes out of a pipe). Error beyond `limit` bytes.
-std::string read_file(const std::filesystem::path& path, uint64_t limit = uint64_t(1) << 32);
+// The whole file (or what comes out of a pipe). Error beyond `limit` bytes, and (exit 1) when a signal or a set `stop`
+// ends the wait for a pipe.
+std::string read_file(const std::filesystem::path& path, uint64_t limit = uint64_t(1) << 32,
+                      const std::atomic<bool>* stop = nullptr);
 // Through AtomicFile.
 void write_file(const std::filesystem::path& target, std::string_view text);
 

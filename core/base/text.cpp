@@ -85,6 +85,12 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
+std::string json_complaint(std::string_view what) {
+  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
+  const size_t start = what.find("] ");
+  return printable(start == what.npos ? what : what.substr(start + 2), 300);
+}
+
 bool valid_utf8(std::string_view text) {
   while (!text.empty()) {
     const size_t length = sequence_length(text);

@@ -40,6 +40,9 @@ std::string join(const Range& items, std::string_view separator = ", ") {
 // The parts between separators; a text without any is one part. Views into `text`.
 std::vector<std::string_view> split(std::string_view text, char separator);
 
+// What a JSON library says of a text, without the library's own tag "[json.exception...] ", printable.
+std::string json_complaint(std::string_view what);
+
 bool valid_utf8(std::string_view text);
 // The longest beginning of at most `limit` bytes that cuts no UTF-8 character in two.
 std::string_view whole_characters(std::string_view text, size_t limit);

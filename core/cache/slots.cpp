@@ -75,7 +75,11 @@ void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_
   Slots slots(layer, capacity, budget, prompt);
   install(slots, layer);
   const Instance& evictor = *layer.rules().evictor;
-  evictor.check(layer.policy->evictor(layer.index).reset(evictor.self(), layer.state.data, &layer.lanes), "reset");
+  try {
+    evictor.check(layer.policy->evictor(layer.index).reset(evictor.self(), layer.state.data, &layer.lanes), "reset");
+  } catch (const Error& error) {  // a budget may be wrong in one of many rows
+    throw Error(fmt::format("policy {}: {}", layer.policy->name, error.what()), error.code());
+  }
   check_guard(layer, "reset");
   while (layer.pools.count < layer.policy->evictor_lanes()) layer.pools.push({}, layer.memory);
   for (SlotPool& pool : layer.pools) {

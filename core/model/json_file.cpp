@@ -20,11 +20,7 @@ nlohmann::json read_json_file(const std::filesystem::path& path, uint64_t limit,
   try {
     return nlohmann::json::parse(text, guard);
   } catch (const nlohmann::json::exception& error) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
-    const std::string_view what = error.what();
-    const size_t start = what.find("] ");
-    throw Error(fmt::format("{}: is not valid JSON: {}", path.string(),
-                            printable(start == what.npos ? what : what.substr(start + 2), 300)));
+    throw Error(fmt::format("{}: is not valid JSON: {}", path.string(), json_complaint(error.what())));
   }
 }
 

@@ -12,12 +12,25 @@
 
 namespace sluice {
 
-std::unique_ptr<ModelFile> ModelFile::open(const std::filesystem::path& path) {
+namespace {
+
+std::unique_ptr<ModelFile> open_kind(const std::filesystem::path& path) {
   std::error_code failed;
   if (std::filesystem::is_directory(path, failed)) return std::make_unique<HuggingFaceModel>(path);
   if (path.extension() == ".safetensors")
     throw Error(fmt::format("{}: weights alone are no model: name the folder that holds config.json", path.string()));
   return std::make_unique<GgufModel>(path);
+}
+
+}  // namespace
+
+// Checks of a vocabulary, say, do not know where it came from.
+std::unique_ptr<ModelFile> ModelFile::open(const std::filesystem::path& path) try {
+  return open_kind(path);
+} catch (const Error& error) {
+  const std::string message = error.what();
+  if (message.find(path.string()) != message.npos) throw;
+  throw Error(fmt::format("{}: {}", path.string(), message), error.code());
 }
 
 const Tensor* ModelFile::find(std::string_view name) const {

@@ -105,7 +105,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
   bool binary(nlohmann::json::binary_t&) override { unexpected("binary data"); }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
-    fail(fmt::format("the header is not valid JSON at byte {}: {}", 8 + position, printable(error.what(), 200)));
+    fail(fmt::format("the header is not valid JSON at byte {}: {}", 8 + position, json_complaint(error.what())));
   }
 
  private:

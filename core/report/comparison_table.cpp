@@ -85,7 +85,7 @@ std::string notes_for_people(const Comparison& comparison, bool markdown) {
   }
   if (!out.empty()) out = "\n" + out;
   const std::string verdict = verdict_text(comparison);
-  out += "\n" + verdict + "\n";
+  if (!verdict.empty()) out += "\n" + verdict + "\n";
   if (!comparison.note.empty()) out += "\n" + comparison.note + "\n";
   return out;
 }

@@ -85,6 +85,7 @@ std::string front_text(const Comparison& comparison) {
   const auto ranked = std::count_if(comparison.policies.begin(), comparison.policies.end(), is_ranked);
   // One row, the reference, beside those that never acted: there is nothing it could beat.
   if (ranked <= 1 && !idle.empty()) return idle;
+  if (comparison.policies.size() == 1) return "";  // nothing to rank it with
   if (ranked == 0) return "Nothing to rank: no row has both stored bytes and a divergence from a reference.";
   return fmt::format("{} of {} rows {} worth {} bytes: nothing else stays as close to the reference in as few.{}{}",
                      front, ranked, front == 1 ? "is" : "are", front == 1 ? "its" : "their", idle.empty() ? "" : " ",

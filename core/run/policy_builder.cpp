@@ -71,7 +71,11 @@ std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, c
     const sluice_module& module = registry.find(interface_id, choice->name, choice->place.text);
     const auto [at, added] =
         known.try_emplace(interface_id + describe_choice(module, *choice), policy->instances.size());
-    if (added) policy->instances.push_back(registry.create_policy(module, geometry, resolve_params(module, *choice)));
+    if (added) try {
+        policy->instances.push_back(registry.create_policy(module, geometry, resolve_params(module, *choice)));
+      } catch (const Error& error) {
+        throw Error(fmt::format("{}: policy {}: {}", choice->place.text, config.name, error.what()), error.code());
+      }
     return at->second;
   };
   std::vector<std::array<size_t, 3>> picks;

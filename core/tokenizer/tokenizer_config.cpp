@@ -26,7 +26,7 @@ struct SideFile {
     try {
       content = json::parse(read_file(path, kLargestFile));
     } catch (const json::exception& error) {
-      throw Error(fmt::format("{}: {}", path.string(), error.what()));
+      throw Error(fmt::format("{}: is not valid JSON: {}", path.string(), json_complaint(error.what())));
     }
     if (!content.is_object()) throw Error(fmt::format("{}: must hold a JSON object", path.string()));
   }
