@@ -1,4 +1,4 @@
-// What the host believes of a module's sizes: the checks of policy.h.
+// What the host believes of a module's sizes, and what an evictor says of itself: see policy.h.
 #include "core/cache/policy.h"
 
 #include <fmt/format.h>
@@ -26,6 +26,22 @@ uint64_t sane_bytes(const Instance& module, std::string_view verb, uint64_t byte
 void check_written(const Instance& codec, std::string_view verb, uint64_t bytes, uint64_t room) {
   if (bytes > room)
     throw Error(fmt::format("{}, {}: says it wrote {} bytes where it had {}", who(codec), verb, bytes, room),
+                kExitFailed);
+}
+
+void set_evictor(LayerPolicy& layer, const Instance& evictor) {
+  layer.evictor = &evictor;
+  for (uint32_t prompt : {0u, 1u})
+    evictor.table<sluice_evictor>().signal(evictor.self(), prompt, &layer.signal[prompt]);
+  const sluice_module& module = evictor.module();
+  layer.rows = static_cast<const sluice_evictor_rows*>(find_extension(module, SLUICE_EVICTOR_ROWS).table);
+  layer.window = static_cast<const sluice_evictor_window*>(find_extension(module, SLUICE_EVICTOR_WINDOW).table);
+  layer.budget = static_cast<const sluice_evictor_budget*>(find_extension(module, SLUICE_EVICTOR_BUDGET).table);
+  if (!layer.window) return;
+  layer.window_size = layer.window->size(evictor.self());
+  if (layer.window_size == 0 || layer.window_size > SLUICE_WINDOW_MOST)
+    throw Error(fmt::format("{}, window.size: wants the last {} queries of a prompt; it may be 1 to {}", who(evictor),
+                            layer.window_size, SLUICE_WINDOW_MOST),
                 kExitFailed);
 }
 
