@@ -191,7 +191,10 @@ void SequenceCache::settle(LayerCache& layer, uint32_t prompt) {
   const LayerPolicy& rules = layer.rules();
   if (layer.evicting()) {
     const bool over = layer.live_sum() > uint64_t(policy_->evictor_lanes()) * layer.budget;
-    if (prompt || over || layer.window || layer.pending_positions.count >= policy_->interval) observe(layer, prompt);
+    // Where lanes differ, one may outgrow its slots: all tokens are known to the evictor before they get new ones.
+    const bool grows = rules.ragged() && lacks_slots(layer, layer.capacity, false);
+    if (prompt || over || grows || layer.window || layer.pending_positions.count >= policy_->interval)
+      observe(layer, prompt);
     if (layer.window) hand_over_window(layer);
     if (over) evict(layer);
     auto tidy = [&](double share) {

@@ -80,7 +80,8 @@ typedef struct sluice_evictor_window {
 typedef struct sluice_evictor_budget {
   uint32_t layout; /* SLUICE_EVICTOR_BUDGET_LAYOUT */
   uint32_t ragged; /* 1: split() and select() below are called instead of the evictor's select(), and lanes of one layer
-                      may hold different counts. 0: only layer() is called */
+                      may hold different counts, so resize() may also come while decoding, once all that came has been
+                      inserted. 0: only layer() is called */
   /* Of a mean of `budget` tokens per lane over all layers, how many a lane of `layer` gets on average; it becomes
    * lanes->budget there. The host refuses budgets whose sum over layers exceeds layers * budget, or that are below
    * `interval`. Deterministic. */
