@@ -6,10 +6,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cinttypes>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <optional>
 
 #include "apps/commands.h"
@@ -22,6 +20,7 @@
 #include "core/report/format.h"
 #include "core/report/json.h"
 #include "core/report/table.h"
+#include "core/run/kv_report.h"
 
 namespace sluice {
 namespace {
@@ -75,24 +74,6 @@ Table bench_table() {
                {"model", "", false},
                {"weight_type", "", false}};
   return t;
-}
-
-// Forgets the highest resident memory so far, or each row would show what the bandwidth probe and the rows before it
-// used. False where the system does not let us (Linux before 4.0, a read-only /proc).
-bool reset_peak() {
-  std::ofstream file("/proc/self/clear_refs");
-  file << "5" << std::flush;
-  return file.good();
-}
-
-// What the system forgot with reset_peak(); getrusage() may also remember the program that started this one.
-// 0 if it is not known.
-uint64_t peak_bytes() {
-  std::ifstream status("/proc/self/status");
-  uint64_t kib = 0;
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:") && std::sscanf(line.c_str(), "VmHWM: %" SCNu64, &kib) == 1) return kib * 1024;
-  return 0;
 }
 
 // None if it was interrupted: a test counts whole or not at all.
@@ -158,10 +139,11 @@ int run_bench(std::span<const std::string> args) {
     for (const Config& config : session.configs) {
       const auto policy = build_policy(*session.registry, config, engine.geometry());
       for (const BenchTest& test : tests) {
-        const bool alone = reset_peak();
+        // Or each row would show what the bandwidth probe and the rows before it used.
+        const bool alone = reset_peak_rss();
         const auto row = measured(engine, config, *policy, test, repeats, exact, tokens);
         if (!row) break;
-        const uint64_t peak = alone ? peak_bytes() : 0;
+        const uint64_t peak = alone ? peak_rss_bytes() : 0;
         const std::string name = test.prompt ? fmt::format("pp{}", test.prompt) : fmt::format("tg{}", test.generate);
         const std::string speed =
             repeats > 1 ? fmt::format("{:.2f} ± {:.2f}", row->tok_s, row->tok_s_sd) : fmt::format("{:.2f}", row->tok_s);
@@ -185,7 +167,7 @@ int run_bench(std::span<const std::string> args) {
                               precision,
                               engine.hyper().name,
                               weights});
-        rows.push_back({{"policy", config.name},
+        rows.push_back({{"policy", clean_utf8(config.name)},
                         {"test", name},
                         {"n_prompt", test.prompt},
                         {"n_gen", test.generate},

@@ -35,9 +35,6 @@ po::options_description comparison_options() {
   return options;
 }
 
-// Positions beyond the text for the tokens that lockstep decodes to measure speed.
-constexpr uint32_t kSpeedRoom = 64;
-
 struct Job {
   std::vector<int32_t> tokens;
   std::string text_name;
@@ -96,7 +93,9 @@ std::string shared_budget(std::span<const LockstepPolicy> entries, uint32_t toke
 
 Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
   const uint32_t limit = uint32_t(words.integer("tokens", 1024, 2, 1 << 20));
-  load_model(s, limit + kSpeedRoom);
+  LockstepOptions options;
+  options.exact = job.exact, options.chunk = job.chunk, options.speed = speed, options.stop = &interrupt_flag();
+  load_model(s, limit + options.speed_room());
   Engine& engine = *s.engine;
   job.tokens = read_tokens(words, engine.tokenizer(), limit);
   if (job.tokens.size() > engine.hyper().context)
@@ -133,8 +132,6 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
                     "against; `sluice ppl` judges a policy alone",
                     words.command, job.gates.front().text));
 
-  LockstepOptions options;
-  options.exact = job.exact, options.chunk = job.chunk, options.speed = speed, options.stop = &interrupt_flag();
   Progress progress(job.tokens.size(), fmt::format("{} policies", entries.size()));
   options.progress = [&](uint64_t tokens, const std::string& note) { progress.advance(tokens, note); };
 

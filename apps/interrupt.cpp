@@ -29,6 +29,13 @@ void watch_interrupts() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
+void interrupt_reads(bool wanted) {
+  struct sigaction action {};
+  if (sigaction(SIGINT, nullptr, &action) != 0 || action.sa_handler != on_signal) return;
+  action.sa_flags = wanted ? action.sa_flags & ~SA_RESTART : action.sa_flags | SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+}
+
 bool interrupted() { return flag.load(std::memory_order_relaxed); }
 const std::atomic<bool>& interrupt_flag() { return flag; }
 

@@ -7,6 +7,8 @@
 namespace sluice {
 
 void watch_interrupts();  // once, in main(); also makes a closed pipe and a file too large errors, not deaths
+// Whether Ctrl-C ends a read that waits for a person: wanted where someone is asked, not where files are read.
+void interrupt_reads(bool wanted);
 bool interrupted();
 const std::atomic<bool>& interrupt_flag();  // for libraries that take a flag
 

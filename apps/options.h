@@ -40,14 +40,11 @@ class Words {
   std::string text(const char* option) const;
   // Options hold text; these check that all of it is a number in [low, high].
   int64_t integer(const char* option, int64_t fallback, int64_t low, int64_t high) const;
-  double number(const char* option, double fallback, double low, double high) const;
   // One of "a|b|c".
   std::string choice(const char* option, const char* fallback, const char* choices) const;
   std::vector<std::string> list(const char* option) const;  // of a repeatable option
 
   std::vector<std::string> overrides() const;  // --set and --model
-  // positional[i], or none.
-  std::optional<std::filesystem::path> path(size_t i = 0) const;
 };
 
 // Empty when --help was asked for; it is printed then. Throws Error for anything wrong.
@@ -55,11 +52,11 @@ std::optional<Words> parse_words(std::string_view command, std::span<const std::
                                  const po::options_description& options, const Positionals& positionals);
 
 // Options that several commands share; add() more to them.
-po::options_description config_options();  // --set K=V
-inline constexpr const char* kTableFormats = "md|text|csv|json|jsonl|sql";  // the first is the default
+po::options_description config_options();                                     // --set K=V
+inline constexpr const char* kTableFormats = "md|text|csv|json|jsonl|sql";    // the first is the default
 po::options_description output_options(const char* formats = kTableFormats);  // --json, -o FORMAT
 po::options_description precision_options(const char* fallback);              // --precision, and its default in words
-po::options_description text_options();    // --text S, --file F
+po::options_description text_options();                                       // --text S, --file F
 
 // "md" unless -o or --json say otherwise.
 std::string output_format(const Words& words, const char* choices = kTableFormats);

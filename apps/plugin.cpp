@@ -172,8 +172,8 @@ int run_plugin(std::span<const std::string> args) {
   if (verb == "describe" && named) return describe(*words);
   if (verb == "describe") throw Error("sluice plugin describe needs a module's name (see `sluice plugin list`)");
   const std::vector<std::string> verbs = {"list", "describe"};
-  throw Error(fmt::format("sluice plugin does not know \"{}\"{}", named ? words->positional[1] : verb,
-                          did_you_mean(verb, verbs)));
+  if (verb == "list") throw Error("sluice plugin list takes no name; `sluice plugin describe NAME` tells of one");
+  throw Error(fmt::format("sluice plugin does not know \"{}\"{}", verb, did_you_mean(verb, verbs)));
 }
 
 }  // namespace sluice

@@ -29,7 +29,9 @@ struct Turn {
 Turn ask() {
   if (isatty(STDIN_FILENO)) fmt::print(stderr, "\n> ");
   Turn turn;
-  turn.end = !std::getline(std::cin, turn.text);
+  interrupt_reads(true);
+  turn.end = !std::getline(std::cin, turn.text) || interrupted();
+  interrupt_reads(false);
   return turn;
 }
 
@@ -49,10 +51,9 @@ std::string stored_text(const KvBytes& kv) {
 
 void closing_line(const Generation& g, size_t prompt_tokens, const SequenceCache& cache) {
   const KvBytes kv = kv_bytes(cache);
-  fmt::print(stderr, "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {:.1f} tok/s, {}, ended by {}]\n", prompt_tokens,
+  fmt::print(stderr, "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {}, {}, ended by {}]\n", prompt_tokens,
              g.tokens.size(), prompt_tokens / std::max(g.prompt_seconds, 1e-9),
-             (g.tokens.empty() ? 0.0 : double(g.tokens.size())) / std::max(g.decode_seconds, 1e-9), stored_text(kv),
-             g.ended_by);
+             g.decode_steps ? fmt::format("{:.1f} tok/s", g.decode_tok_s()) : "-", stored_text(kv), g.ended_by);
 }
 
 }  // namespace
@@ -124,19 +125,17 @@ int run_run(std::span<const std::string> args) {
       write_stdout(piece);
       if (!flush_stdout()) throw OutputGone();
     };
-  if (config.cache.chunked) generate_options.chunk = config.cache.chunk;
 
   for (;;) {
     Generation g = generate(engine, *cache, prompt, sampler, generate_options);
     if (json) {
-      nlohmann::ordered_json out = {
-          {"text", g.text},
-          {"tokens", g.tokens},
-          {"prompt_tokens", prompt.size()},
-          {"tok_s", g.tokens.empty() ? 0.0 : double(g.tokens.size()) / std::max(g.decode_seconds, 1e-9)},
-          {"ended_by", g.ended_by},
-          {"kernel", engine.device().kernels},
-          {"kv", to_json(kv_bytes(*cache))}};
+      nlohmann::ordered_json out = {{"text", g.text},
+                                    {"tokens", g.tokens},
+                                    {"prompt_tokens", prompt.size()},
+                                    {"tok_s", number_or_null(g.decode_tok_s())},
+                                    {"ended_by", g.ended_by},
+                                    {"kernel", engine.device().kernels},
+                                    {"kv", to_json(kv_bytes(*cache))}};
       write_stdout(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
       if (!flush_stdout()) throw OutputGone();
     } else {

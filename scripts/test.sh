@@ -14,6 +14,8 @@ for argument in "$@"; do
   esac
 done
 
+# One cache of compiled files for all folders that this tree is checked out in.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
 jobs=$(nproc)
 results=build/test-results
 rm -rf $results

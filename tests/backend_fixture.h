@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "sluice/half.h"
 #include "core/plugins/registry.h"
 #include "core/plugins/thread_pool.h"
 #include "sluice/gguf_types.h"
+#include "sluice/half.h"
 
 namespace sluice::testing {
 
@@ -41,12 +41,13 @@ inline std::vector<std::string> split_choices(const char* choices) {
   return names;
 }
 
-// The cpu backend. Throws Error where create() refuses.
+// The backend that SLUICE_TEST_BACKEND names, cpu without it. Throws Error where create() refuses.
 class Cpu {
  public:
   explicit Cpu(const Options& options = {})
       : pool_(options.threads), registry_(std::vector<std::filesystem::path>{SLUICE_PLUGINS}, pool_) {
-    const sluice_module& module = registry_.find(SLUICE_BACKEND, "cpu");
+    const char* named = std::getenv("SLUICE_TEST_BACKEND");
+    const sluice_module& module = registry_.find(SLUICE_BACKEND, named ? named : "cpu");
     std::vector<sluice_value> values;
     for (uint32_t i = 0; i < module.param_count; i++) {
       const sluice_param& p = module.params[i];

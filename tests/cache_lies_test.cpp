@@ -45,6 +45,10 @@ const sluice_plugin& lying_codec() {
       if (lie == "retain") *bytes = honest().bound(self, b->side, b->rows) + 1;
       return status;
     };
+    t.account = [](const void* self, const sluice_block* b, const void* src, sluice_account* account) {
+      honest().account(self, b, src, account);
+      if (lie == "account") account->codes -= 1;
+    };
     return t;
   }();
   static const sluice_module module = [] {
@@ -138,6 +142,23 @@ TEST_F(CacheLies, ACodecsSizesAreChecked) {
   EXPECT_THAT(failure("retain", o), AllOf(HasSubstr("codec liar, retain: says it wrote"), HasSubstr("where it had")));
   EXPECT_THAT(failure("bound", o), AllOf(HasSubstr("codec liar, bound"), HasSubstr("18446744073709551615 bytes")));
   EXPECT_THAT(failure("scratch", o), AllOf(HasSubstr("codec liar, scratch"), HasSubstr("18446744073709551615 bytes")));
+}
+
+TEST_F(CacheLies, ACodecsAccountIsCheckedWhereBytesAreReported) {
+  PolicyOptions o;
+  o.key_codec = o.value_codec = "liar";
+  const auto policy = make_policy(registry, o);
+  CacheDriver d = driver(*policy, 0);
+  d.prompt(70);
+  EXPECT_NO_THROW(d.cache.ledger());
+  lie = "account";
+  try {
+    d.cache.ledger();
+    ADD_FAILURE() << "nothing was noticed";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("codec liar, account: its kinds add up to "));
+    EXPECT_EQ(e.code(), kExitFailed);
+  }
 }
 
 TEST_F(CacheLies, AnEvictorsStateIsGuardedAfterEveryVerb) {

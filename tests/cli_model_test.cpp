@@ -234,6 +234,41 @@ TEST_F(CliModel, BenchRowsSpeakOfThemselves) {
   EXPECT_THAT(backwards.err, HasSubstr("-p \"5-1\""));
 }
 
+// The first token comes of the prompt's logits: a speed is that of the steps after it, and of none there is none.
+TEST_F(CliModel, DecodeSpeedIsThatOfDecodedTokens) {
+  const std::string full = write("full.toml", "");
+  const auto one =
+      nlohmann::json::parse(sluice({"run", full, "--text", kText, "-n", "1", "--ignore-end", "--json"}).out);
+  EXPECT_EQ(one["tokens"].size(), 1u);
+  EXPECT_TRUE(one["tok_s"].is_null());
+  const auto three =
+      nlohmann::json::parse(sluice({"run", full, "--text", kText, "-n", "3", "--ignore-end", "--json"}).out);
+  EXPECT_GT(three["tok_s"], 0);
+}
+
+// A chunked policy codes its prompt chunk by chunk, also where it is measured.
+TEST_F(CliModel, BenchFeedsAPromptAsThePolicyAsks) {
+  const std::string codec = "[codec]\nname = \"group\"\nbits = 4\ngroup = 32\nresidual = 32\n[cache]\nprefill = ";
+  const std::string whole = write("whole.toml", codec + "\"exact\"\n");
+  const std::string chunks = write("chunks.toml", codec + "\"chunked\"\nchunk = 16\n");
+  const auto stored = [](const std::string& config) {
+    const Outcome bench = sluice({"bench", config, "-p", "200", "-n", "0", "-r", "1", "--json"});
+    return nlohmann::json::parse(bench.out)["rows"][0]["kv"]["by_kind"];
+  };
+  // Whole, a prompt is coded in blocks as long as it allows; in chunks of 16 rows, 32 rows at a time.
+  EXPECT_NE(stored(whole)["index"], stored(chunks)["index"]);
+}
+
+// A model's whole context may be scored where no speed is measured.
+TEST_F(CliModel, ComparingTakesRoomForItsTextAlone) {
+  const std::string full = write("full.toml", "");
+  std::string text;
+  for (int i = 0; i < 200; i++) text += kText + " ";
+  const Outcome ppl = sluice({"ppl", full, "--text", text, "--tokens", "512"});
+  EXPECT_EQ(ppl.code, 0) << ppl.err;
+  EXPECT_THAT(ppl.err, Not(HasSubstr("context")));
+}
+
 TEST_F(CliModel, ConfigCheckTellsOfKeysThatNothingUses) {
   const Outcome check = sluice({"config", "check", write("eval.toml", "[eval]\nlimit = 3\n")});
   EXPECT_EQ(check.code, 0);

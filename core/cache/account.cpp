@@ -28,6 +28,7 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
         sluice_account a{};
         layer.policy->codec(layer.index, which)
             .account(layer.rules().codec[which]->self(), &header, block.piece.data, &a);
+        check_account(*layer.rules().codec[which], a, block.bytes);
         const std::pair<Kind, uint64_t> parts[] = {{Kind::kCodes, a.codes},
                                                    {Kind::kScales, a.scales},
                                                    {Kind::kLowRank, a.low_rank},

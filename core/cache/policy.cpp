@@ -29,6 +29,20 @@ void check_written(const Instance& codec, std::string_view verb, uint64_t bytes,
                 kExitFailed);
 }
 
+void check_account(const Instance& codec, const sluice_account& a, uint64_t bytes) {
+  uint64_t left = bytes;
+  bool fits = true;
+  for (const uint64_t part :
+       {a.codes, a.scales, a.low_rank, a.outlier_values, a.outlier_indices, a.row_pointers, a.index, a.padding}) {
+    fits = fits && part <= left;
+    left -= fits ? part : 0;
+  }
+  if (fits && left == 0) return;
+  throw Error(fmt::format("{}, account: its kinds add up to {} of a block's {} bytes", who(codec),
+                          fits ? fmt::to_string(bytes - left) : "more than all", bytes),
+              kExitFailed);
+}
+
 void set_evictor(LayerPolicy& layer, const Instance& evictor) {
   layer.evictor = &evictor;
   for (uint32_t prompt : {0u, 1u})

@@ -21,6 +21,8 @@ inline constexpr uint32_t kDecodeRows = 64;  // rows asked of decode() at a time
 uint64_t sane_bytes(const Instance& module, std::string_view verb, uint64_t bytes);
 // Throws Error if `verb` of the codec says that it wrote more than the `room` bytes it had.
 void check_written(const Instance& codec, std::string_view verb, uint64_t bytes, uint64_t room);
+// Throws Error if what account() tells of a block does not add up to its `bytes`.
+void check_account(const Instance& codec, const sluice_account& account, uint64_t bytes);
 
 struct LayerPolicy {
   const Instance* evictor = nullptr;

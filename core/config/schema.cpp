@@ -64,7 +64,7 @@ constexpr Key kKeys[] = {
     {"plugins.path", KeyType::kPaths, "", 0, 0, false, "", "folders with *.sluice.so, searched before $SLUICE_PLUGIN_PATH, the program's own and the installed folder",
      [](Config& c, const Node& n) { c.plugin_path.clear(); for (const Node* item : items(n)) c.plugin_path.push_back(std::filesystem::absolute(resolve_path(text(*item), item->place)).lexically_normal()); }},
 
-    {"cache.budget", KeyType::kBudget, "", 0, 0, false, "", "the most tokens a lane keeps between evictions: a count, a share of the run's tokens, or bytes per sequence; needed by an evictor",
+    {"cache.budget", KeyType::kBudget, "", 0, 0, false, "", "the most tokens a lane keeps between evictions: a count, a share of the run's tokens, or as many as fit into so many bytes of K and V rows per sequence (what is kept beside the rows comes on top); needed by an evictor",
      [](Config& c, const Node& n) { c.cache.budget = parse_budget(n); }},
     {"cache.interval", KeyType::kInteger, "16", 1, 1 << 20, false, "", "steps between evictions; 1 is the papers' rule",
      [](Config& c, const Node& n) { c.cache.interval = u32(n); }},
@@ -78,7 +78,7 @@ constexpr Key kKeys[] = {
      [](Config& c, const Node& n) { c.cache.compact = real(n); }},
     {"cache.positions", KeyType::kChoice, "\"absolute\"", 0, 0, false, "absolute", "positions as in the text, or by rank among the tokens kept, for runs beyond the trained context",
      [](Config& c, const Node& n) { c.cache.rolling = is(n, "rolling"); }, "rolling"},
-    {"cache.prefix", KeyType::kChoice, "\"exact\"", 0, 0, false, "exact", "sequences share a common prefix as exact rows, identical to a run without sharing, or compressed, with less memory and other results",
+    {"cache.prefix", KeyType::kChoice, "\"exact\"", 0, 0, false, "exact", "sequences share a common prefix as exact rows, identical to a run without sharing; no command of this version shares one",
      [](Config&, const Node&) {}, "compressed"},
 
     {"evictor.name", KeyType::kText, "", 0, 0, false, "", "the evictor; \"none\" keeps all tokens, also where an extended file says otherwise",

@@ -95,7 +95,7 @@ Input open_huggingface(const fs::path& path) {
     if (tensor.rows != 1) job.shape.push_back(tensor.rows);
     job.data = static_cast<const std::byte*>(tensor.data);
     job.bytes = tensor.bytes;
-    job.drop = [model = input.model.get(), &tensor] { model->drop_pages(tensor); };
+    job.drop = [model = input.model.get(), &tensor] { model->drop_data(tensor); };
     const bool turns =
         tensor.name.find(".attn_q.") != std::string::npos || tensor.name.find(".attn_k.") != std::string::npos;
     if (turns && hyper.architecture == "qwen2") job.halves = hyper.head_dim;  // the order that GGUF files of qwen2 have

@@ -194,6 +194,9 @@ GgufModel::GgufModel(const std::filesystem::path& path) : file_(path) {
     metadata_.push_back({printable(entry.key, 120), entry.type_name(), describe_value(entry)});
 }
 
-void GgufModel::drop_pages(const Tensor& tensor) const { file_.file().drop_range(tensor.offset, tensor.bytes); }
+void GgufModel::drop_data(const Tensor& tensor) {
+  owned_.drop(tensor.data);
+  file_.file().drop_range(tensor.offset, tensor.bytes);
+}
 
 }  // namespace sluice

@@ -13,7 +13,7 @@ namespace sluice {
 class GgufModel final : public ModelFile {
  public:
   explicit GgufModel(const std::filesystem::path& path);
-  void drop_pages(const Tensor& tensor) const override;
+  void drop_data(const Tensor& tensor) override;
 
  private:
   GgufFile file_;

@@ -175,11 +175,12 @@ HuggingFaceModel::HuggingFaceModel(const fs::path& folder) {
       pair_neighbours(tensor, query ? hyper_.heads : hyper_.kv_heads, hyper_.head_dim, owned_);
     else
       align_numbers(tensor, owned_);
-    if (tensor.data != stored.data) drop_pages(stored);  // the copy is what will be read
+    if (tensor.data != stored.data) drop_data(stored);  // the copy is what will be read
   }
 }
 
-void HuggingFaceModel::drop_pages(const Tensor& tensor) const {
+void HuggingFaceModel::drop_data(const Tensor& tensor) {
+  owned_.drop(tensor.data);
   const auto* const data = static_cast<const std::byte*>(tensor.data);
   for (const SafetensorsFile& file : files_) {
     const auto bytes = file.file().bytes();

@@ -14,7 +14,7 @@ namespace sluice {
 class HuggingFaceModel final : public ModelFile {
  public:
   explicit HuggingFaceModel(const std::filesystem::path& folder);
-  void drop_pages(const Tensor& tensor) const override;
+  void drop_data(const Tensor& tensor) override;
 
  private:
   std::vector<SafetensorsFile> files_;

@@ -36,8 +36,8 @@ void llama_block(const Ops& ops, const Hyperparameters& p, const Weights& weight
   ops.add(a.x, a.h, a.x);
 }
 
-void llama_logits(const Ops& ops, const Hyperparameters& p, const Weights& weights, sluice_mat x, const uint32_t* rows, sluice_mat h,
-                  sluice_mat logits) {
+void llama_logits(const Ops& ops, const Hyperparameters& p, const Weights& weights, sluice_mat x, const uint32_t* rows,
+                  sluice_mat h, sluice_mat logits) {
   ops.gather(x, rows, h);
   ops.rmsnorm(h, weights.output_norm, p.rms_epsilon, h);
   ops.matmul(h, weights.output, logits);

@@ -13,11 +13,11 @@ namespace sluice {
 
 // Activations of `rows` rows, on the device.
 struct Activations {
-  sluice_mat x;        // [rows][width] the residual stream
-  sluice_mat h;        // [rows][width] what a norm or a projection gives
-  sluice_mat q, mix;   // [rows][heads * head_dim]
-  sluice_mat k, v;     // [rows][kv_heads * head_dim]
-  sluice_mat gate, up; // [rows][ffn_width]
+  sluice_mat x;         // [rows][width] the residual stream
+  sluice_mat h;         // [rows][width] what a norm or a projection gives
+  sluice_mat q, mix;    // [rows][heads * head_dim]
+  sluice_mat k, v;      // [rows][kv_heads * head_dim]
+  sluice_mat gate, up;  // [rows][ffn_width]
 };
 
 // Stores k and v of the rows in their caches and writes softmax(q K') V to mix.
@@ -33,7 +33,7 @@ void llama_block(const Ops& ops, const Hyperparameters& p, const Weights& weight
                  const uint32_t* positions, Attention& attention);
 
 // Logits [n][vocab] of the rows x[rows[0..n)]; h is room for [n][width].
-void llama_logits(const Ops& ops, const Hyperparameters& p, const Weights& weights, sluice_mat x, const uint32_t* rows, sluice_mat h,
-                  sluice_mat logits);
+void llama_logits(const Ops& ops, const Hyperparameters& p, const Weights& weights, sluice_mat x, const uint32_t* rows,
+                  sluice_mat h, sluice_mat logits);
 
 }  // namespace sluice

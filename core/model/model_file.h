@@ -20,8 +20,8 @@ struct Tensor {
   uint64_t rows = 0, cols = 0;
   const void* data = nullptr;
   uint64_t bytes = 0;
-  uint64_t offset = 0;       // in the file it came from
-  std::string stored_as;     // what the file calls the type, for people: "Q4_1", "BF16"
+  uint64_t offset = 0;    // in the file it came from
+  std::string stored_as;  // what the file calls the type, for people: "Q4_1", "BF16"
 };
 
 struct Hyperparameters {
@@ -60,8 +60,8 @@ class ModelFile {
   const Tensor* find(std::string_view name) const;    // NULL if absent
   const Tensor& tensor(std::string_view name) const;  // Error if absent
   const std::vector<Metadata>& metadata() const { return metadata_; }
-  // The pages of this tensor's file range are not needed any more.
-  virtual void drop_pages(const Tensor&) const {}
+  // This tensor's data will not be read any more: its pages of the file, or the copy that was made of them, may go.
+  virtual void drop_data(const Tensor&) {}
 
  protected:
   std::filesystem::path path_;

@@ -21,21 +21,33 @@ class Ops {
   void check(sluice_status status, const char* verb) const { backend_->check(status, verb); }
 
   void wait() const { check(table_->wait(self(), queue_), "wait"); }
-  void write(void* to, const void* host, uint64_t bytes) const { check(table_->write(self(), queue_, to, host, bytes), "write"); }
-  void read(const void* from, void* host, uint64_t bytes) const { check(table_->read(self(), queue_, from, host, bytes), "read"); }
+  void write(void* to, const void* host, uint64_t bytes) const {
+    check(table_->write(self(), queue_, to, host, bytes), "write");
+  }
+  void read(const void* from, void* host, uint64_t bytes) const {
+    check(table_->read(self(), queue_, from, host, bytes), "read");
+  }
   void embed(const sluice_weight* table, const uint32_t* tokens, sluice_mat out) const {
     check(table_->embed(self(), queue_, table, tokens, &out), "embed");
   }
-  void gather(sluice_mat x, const uint32_t* rows, sluice_mat out) const { check(table_->gather(self(), queue_, &x, rows, &out), "gather"); }
+  void gather(sluice_mat x, const uint32_t* rows, sluice_mat out) const {
+    check(table_->gather(self(), queue_, &x, rows, &out), "gather");
+  }
   void rmsnorm(sluice_mat x, const sluice_weight* gain, float epsilon, sluice_mat out) const {
     check(table_->rmsnorm(self(), queue_, &x, gain, epsilon, &out), "rmsnorm");
   }
-  void matmul(sluice_mat x, const sluice_weight* w, sluice_mat out) const { check(table_->matmul(self(), queue_, &x, w, &out), "matmul"); }
+  void matmul(sluice_mat x, const sluice_weight* w, sluice_mat out) const {
+    check(table_->matmul(self(), queue_, &x, w, &out), "matmul");
+  }
   void rope(sluice_mat x, const uint32_t* positions, const float* frequency, uint32_t head_dim) const {
     check(table_->rope(self(), queue_, &x, positions, frequency, head_dim), "rope");
   }
-  void silu_mul(sluice_mat gate, sluice_mat up, sluice_mat out) const { check(table_->silu_mul(self(), queue_, &gate, &up, &out), "silu_mul"); }
-  void add(sluice_mat a, sluice_mat b, sluice_mat out) const { check(table_->add(self(), queue_, &a, &b, &out), "add"); }
+  void silu_mul(sluice_mat gate, sluice_mat up, sluice_mat out) const {
+    check(table_->silu_mul(self(), queue_, &gate, &up, &out), "silu_mul");
+  }
+  void add(sluice_mat a, sluice_mat b, sluice_mat out) const {
+    check(table_->add(self(), queue_, &a, &b, &out), "add");
+  }
 
  private:
   const Instance* backend_;

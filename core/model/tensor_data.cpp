@@ -21,6 +21,10 @@ std::byte* OwnedData::add(uint64_t bytes) {
   return blocks_.back().get();
 }
 
+void OwnedData::drop(const void* data) {
+  std::erase_if(blocks_, [&](const auto& block) { return block.get() == data; });
+}
+
 void pair_neighbours(Tensor& tensor, uint32_t heads, uint32_t head_dim, OwnedData& owned) {
   const uint64_t units = uint64_t(heads) * head_dim;  // rows of a matrix, entries of a vector
   assert(tensor.rows == units || (tensor.rows == 1 && tensor.cols == units));

@@ -13,7 +13,8 @@ namespace sluice {
 
 class OwnedData {
  public:
-  std::byte* add(uint64_t bytes);  // lives as long as this, 64-byte aligned
+  std::byte* add(uint64_t bytes);  // lives as long as this or until drop(), 64-byte aligned
+  void drop(const void* data);     // gives back what add() returned; other addresses are ignored
 
  private:
   struct Free {

@@ -8,8 +8,7 @@
 
 namespace sluice {
 
-Weights::Weights(const Instance& backend, const ModelFile& file,
-                 const std::function<void(uint64_t, uint64_t)>& progress)
+Weights::Weights(const Instance& backend, ModelFile& file, const std::function<void(uint64_t, uint64_t)>& progress)
     : backend_(backend), file_(file), owned_(backend) {
   uint64_t total = 0;
   for (const Tensor& t : file.tensors()) total += t.bytes;
@@ -27,6 +26,7 @@ Weights::Weights(const Instance& backend, const ModelFile& file,
     return {upload_row(values.data(), uint32_t(t->cols)), 1, uint32_t(t->cols)};
   };
   embedding = weight("token_embd.weight");
+  embedding_bytes_ = read_bytes_;
   for (uint32_t l = 0; l < file.hyper().layers; l++) {
     const std::string block = fmt::format("blk.{}.", l);
     LayerWeights w{};
@@ -64,9 +64,11 @@ const sluice_weight* Weights::upload(const Tensor& tensor) {
   backend_.check(table.weight_create(backend_.self(), tensor.type, uint32_t(tensor.rows), uint32_t(tensor.cols),
                                      tensor.data, tensor.bytes, &w),
                  "weight_create");
-  bytes_ += table.weight_bytes(backend_.self(), w);
+  const uint64_t held = table.weight_bytes(backend_.self(), w);
+  bytes_ += held;
   file_bytes_ += tensor.bytes;
-  file_.drop_pages(tensor);
+  read_bytes_ += held ? held : tensor.bytes;
+  if (held) file_.drop_data(tensor);  // the backend has a copy
   return w;
 }
 
@@ -81,7 +83,7 @@ float* Weights::upload_row(const float* values, uint32_t n) {
   if (status == SLUICE_OK) status = table.wait(backend_.self(), queue);
   table.queue_destroy(backend_.self(), queue);
   backend_.check(status, "write");
-  bytes_ += n * sizeof(float);
+  bytes_ += n * sizeof(float), read_bytes_ += n * sizeof(float);
   return static_cast<float*>(address);
 }
 

@@ -1,5 +1,5 @@
-// A module in words: its parameters, where it comes from, what it can do. For `sluice plugin describe`, the
-// policies' README and the configuration reference.
+// A module in words: its parameters, where it comes from, what it can do. For `sluice plugin describe` and the
+// configuration reference.
 #pragma once
 
 #include <string>

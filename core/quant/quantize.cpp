@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "sluice/half.h"
 #include "core/base/text.h"
 #include "sluice/gguf_types.h"
+#include "sluice/half.h"
 
 namespace sluice {
 namespace {

@@ -73,8 +73,7 @@ class Fidelity {
  public:
   void add(const PositionScore& score);  // a reference to compare with was there
   void add_nll(double nll);              // there was none: perplexity only
-  uint64_t positions() const { return nll_.count(); }
-  double ppl() const;  // so far, for a progress line
+  double ppl() const;                    // so far, for a progress line
   double kld_mean() const { return kld_mean_.mean(); }
   std::span<const double> kld() const { return kld_; }
   // Sets tokens, nll_mean, ppl, ppl_se, all of kld_*, same_top, first_divergence and kld_curve. ppl_se is ppl times

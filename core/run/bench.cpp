@@ -25,10 +25,9 @@ void ignore(std::span<const LogitRow>) {}
 // Of a decode step of `batch` sequences, without their caches.
 double weight_bytes_read(const Engine& engine, uint32_t batch) {
   const Weights& weights = engine.weights();
-  if (weights.embedding == weights.output) return double(weights.bytes());
-  const Instance& backend = engine.backend();
-  const uint64_t table = backend.table<sluice_backend>().weight_bytes(backend.self(), weights.embedding);
-  return double(weights.bytes() - table) + double(batch) * double(table) / engine.hyper().vocab;
+  if (weights.embedding == weights.output) return double(weights.read_bytes());
+  const uint64_t table = weights.embedding_bytes();
+  return double(weights.read_bytes() - table) + double(batch) * double(table) / engine.hyper().vocab;
 }
 
 }  // namespace
@@ -44,8 +43,7 @@ BenchRow measure(Engine& engine, const Config& config, const Policy& policy, con
   std::vector<int32_t> text(room);
   for (uint32_t i = 0; i < room; i++) text[i] = tokens[i % tokens.size()];
   auto deep = engine.create_cache(policy, budget, room);
-  if (test.depth)
-    engine.prompt({deep.get(), std::span(text).first(test.depth), Want::kNothing}, nullptr, exact, ignore);
+  if (test.depth) engine.feed_prompt(*deep, std::span(text).first(test.depth), Want::kNothing, exact, ignore);
   BenchRow row;
   row.test = test;
   RunningMean speed;
@@ -55,8 +53,7 @@ BenchRow measure(Engine& engine, const Config& config, const Policy& policy, con
     for (uint32_t b = 0; b < test.batch; b++) caches.push_back(std::make_unique<SequenceCache>(*deep));
     const auto start = Clock::now();
     if (test.prompt)
-      engine.prompt({caches[0].get(), std::span(text).subspan(test.depth, test.prompt), Want::kLast}, nullptr, exact,
-                    ignore);
+      engine.feed_prompt(*caches[0], std::span(text).subspan(test.depth, test.prompt), Want::kLast, exact, ignore);
     std::vector<Feed> feeds(test.batch);
     for (uint32_t t = 0; t < test.generate; t++) {
       heed_stop();

@@ -59,6 +59,11 @@ Engine::Engine(Registry& registry, const Config& config, const Options& options)
   backend_ = registry.create_backend(module, resolve_params(module, config.backend));
   const auto& table = backend_.table<sluice_backend>();
   backend_.check(table.device(backend_.self(), &device_), "device");
+  if (!device_.immediate)
+    throw Error(
+        fmt::format("backend {}: its memory is not the host's, and this version keeps caches in memory that "
+                    "the host can reach; use another backend",
+                    config.backend.name));
   weights_ = std::make_unique<Weights>(backend_, *file_, options.progress);
   const uint64_t reserve = std::clamp<uint64_t>(device_.memory_total * 2, uint64_t(1) << 30, uint64_t(200) << 30);
   arena_ = std::make_unique<Arena>(backend_, reserve);
@@ -299,6 +304,19 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
 void Engine::tile_done(uint64_t done, uint64_t total) const {
   if (stop_ && *stop_) throw Error("interrupted", kExitFailed);
   if (prompt_progress_) prompt_progress_(done, total);
+}
+
+void Engine::feed_prompt(SequenceCache& cache, std::span<const int32_t> tokens, Want want, bool exact,
+                         const LogitSink& sink) {
+  const uint32_t chunk = cache.policy().chunk;
+  if (chunk == 0) return prompt({&cache, tokens, want}, nullptr, exact, sink);
+  for (size_t first = 0; first < tokens.size(); first += chunk) {
+    const auto rows = tokens.subspan(first, std::min<size_t>(chunk, tokens.size() - first));
+    const bool last = first + rows.size() == tokens.size();
+    const Feed feed{&cache, rows, last || want != Want::kLast ? want : Want::kNothing};
+    step({&feed, 1}, exact, sink);
+    tile_done(first + rows.size(), tokens.size());
+  }
 }
 
 CacheAttention& Engine::attention(bool exact) { return lane(exact).attention; }

@@ -73,6 +73,8 @@ class Engine {
   // A whole prompt, layer by layer, exact over its own rows (and, with `prefix`, over that cache's: see
   // SequenceCache::begin). The policy acts on each layer once its rows are in.
   void prompt(const Feed& feed, const SequenceCache* prefix, bool exact, const LogitSink& sink);
+  // A prompt as the cache's policy asks for it: whole, or in steps of Policy::chunk rows; `want` as of the whole.
+  void feed_prompt(SequenceCache& cache, std::span<const int32_t> tokens, Want want, bool exact, const LogitSink& sink);
 
   // The attention of a precision's queue, whose `watch` tests may set.
   CacheAttention& attention(bool exact);

@@ -49,15 +49,7 @@ Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_
   int32_t next = 0;
   const LogitSink sink = [&](std::span<const LogitRow> rows) { next = sampler.pick(rows.back().logits); };
   auto start = Clock::now();
-  if (options.chunk == 0) {
-    engine.prompt({&cache, prompt, Want::kLast}, nullptr, options.exact, sink);
-  } else {
-    for (size_t first = 0; first < prompt.size(); first += options.chunk) {
-      const auto rows = prompt.subspan(first, std::min<size_t>(options.chunk, prompt.size() - first));
-      const Feed feed{&cache, rows, first + rows.size() == prompt.size() ? Want::kLast : Want::kNothing};
-      engine.step({&feed, 1}, options.exact, sink);
-    }
-  }
+  engine.feed_prompt(cache, prompt, Want::kLast, options.exact, sink);
   g.prompt_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   start = Clock::now();
   size_t shown = 0;
@@ -97,6 +89,7 @@ Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_
     const int32_t fed = next;
     const Feed step{&cache, {&fed, 1}, Want::kLast};
     engine.step({&step, 1}, options.exact, sink);
+    g.decode_steps++;
   }
   show(g.text.size());
   g.decode_seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,7 +16,6 @@ namespace sluice {
 struct GenerateOptions {
   uint32_t tokens = 128;  // at most
   bool exact = false;
-  uint32_t chunk = 0;       // feed the prompt in chunks of so many rows; 0: whole, layer by layer
   bool ignore_end = false;  // go on after an end token
   std::vector<std::string> stops;
   const std::atomic<bool>* stop = nullptr;
@@ -25,8 +25,12 @@ struct GenerateOptions {
 struct Generation {
   std::vector<int32_t> tokens;  // generated, the end token not included
   std::string text;
-  std::string ended_by;  // "end token", "stop string", "limit", "interrupt"
+  std::string ended_by;       // "end token", "stop string", "limit", "interrupt"
+  uint32_t decode_steps = 0;  // the first token comes of the prompt
   double prompt_seconds = 0, decode_seconds = 0;
+
+  // Steps a second; NaN where there was none.
+  double decode_tok_s() const { return decode_steps ? decode_steps / decode_seconds : std::nan(""); }
 };
 
 // Feeds `prompt` to the cache (which may already hold tokens) and generates. Throws Error for an empty prompt and

@@ -1,10 +1,11 @@
 // See kv_report.h: the ledger and the process as the kernel sees it, turned into figures.
 #include "core/run/kv_report.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <fstream>
+#include <string>
 
 namespace sluice {
 
@@ -40,16 +41,19 @@ std::vector<Stat> policy_stats(const Policy& policy) {
   return stats;
 }
 
+// Not getrusage(): it may also remember the program that started this one.
 uint64_t peak_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return uint64_t(usage.ru_maxrss) * 1024;
+  std::ifstream status("/proc/self/status");
+  uint64_t kib = 0;
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:") && std::sscanf(line.c_str(), "VmHWM: %" SCNu64, &kib) == 1) return kib * 1024;
+  return 0;
 }
 
-uint64_t current_rss_bytes() {
-  uint64_t size = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> size >> resident;
-  return resident * uint64_t(sysconf(_SC_PAGESIZE));
+bool reset_peak_rss() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;
+  return file.good();
 }
 
 }  // namespace sluice

@@ -9,8 +9,9 @@ namespace sluice {
 KvBytes kv_bytes(const SequenceCache& cache);
 // Counters that the policy's modules reported, as ratios.
 std::vector<Stat> policy_stats(const Policy& policy);
-// Peak and current resident memory of this process, from the kernel.
+// Highest resident memory of this process, from the kernel; 0 if it is not known.
 uint64_t peak_rss_bytes();
-uint64_t current_rss_bytes();
+// Forgets the highest so far. False where the system does not let us (Linux before 4.0, a read-only /proc).
+bool reset_peak_rss();
 
 }  // namespace sluice

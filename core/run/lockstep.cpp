@@ -29,8 +29,8 @@ void measure_speed(Engine& engine, std::vector<Runner>& runners, std::span<const
   for (size_t i = 0; i < runners.size(); i++) {
     SequenceCache& cache = *runners[i].cache;
     std::chrono::steady_clock::time_point start;
-    for (uint32_t t = 0; t < options.speed_tokens + 2; t++) {
-      if (t == 2) start = std::chrono::steady_clock::now();  // the first steps warm caches up
+    for (uint32_t t = 0; t < options.speed_room(); t++) {
+      if (t == LockstepOptions::kWarmUp) start = std::chrono::steady_clock::now();
       if (options.stop && *options.stop) return;
       const int32_t token = tokens[t % tokens.size()];
       const Feed feed{&cache, {&token, 1}, Want::kLast};
@@ -52,7 +52,7 @@ bool keeps_all(const Policy& policy) {
 std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepPolicy> policies,
                                        std::span<const int32_t> tokens, const LockstepOptions& options) {
   const uint32_t n = uint32_t(tokens.size()), count = uint32_t(policies.size());
-  const uint32_t room = n + (options.speed ? options.speed_tokens + 2 : 0);
+  const uint32_t room = n + options.speed_room();
   uint32_t reference = count;
   std::vector<Runner> runners(count);
   for (uint32_t i = 0; i < count; i++) {

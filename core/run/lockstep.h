@@ -18,6 +18,9 @@ struct LockstepOptions {
   uint32_t chunk = 1;  // rows of a step: 1 is decode mode
   bool speed = true;   // afterwards let each policy alone decode some tokens, in `fast`
   uint32_t speed_tokens = 32;
+  // Positions beyond the text that the measurement takes: the first steps only warm caches up.
+  uint32_t speed_room() const { return speed ? speed_tokens + kWarmUp : 0; }
+  static constexpr uint32_t kWarmUp = 2;
   const std::atomic<bool>* stop = nullptr;  // set: end after this step, with what was scored
   std::function<void(uint64_t tokens, const std::string& note)> progress;  // after each step
   // Sees the logits of every position of every policy: for tests.

@@ -7,7 +7,7 @@ function(sluice_add_plugin name)
                         CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   if(SLUICE_PLUGIN_OUTPUT)
     set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${SLUICE_PLUGIN_OUTPUT})
-    install(TARGETS ${name} LIBRARY DESTINATION lib/sluice COMPONENT sluice)
+    install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/sluice COMPONENT sluice)
   endif()
   # Hidden visibility does not cover what libstdc++ declares visible; the version script does.
   set(script ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin_exports.map)

@@ -3,7 +3,7 @@
  * backend knows neither codecs nor evictors.
  *
  * Rows. A step is a batch of rows, each a token of some sequence. Dense operations take the whole batch;
- * attention is called once per *group*, the sequences that share a policy.
+ * attention is called once per *group*, sequences of which it is asked the same: dense or coded rows, one signal.
  *
  * Replay. Operations are enqueued. Arguments (sizes, addresses) are copied when the call is made; what they
  * point to is read when the operation runs. Whatever changes from step to step lies in buffers, so that a
@@ -106,12 +106,13 @@ typedef struct sluice_backend {
   void (*buffer_destroy)(void *self, void *address);
   /* keep = 1 backs a range of a CACHE buffer with zeroed memory, 0 gives it back (page multiples). */
   sluice_status (*commit)(void *self, void *address, uint64_t bytes, int32_t keep);
-  /* data: `rows` rows of `cols` numbers in GGUF's on-disk form. The backend copies or repacks; the caller
-   * may drop data on return. */
+  /* data: `rows` rows of `cols` numbers in GGUF's on-disk form. The backend copies or repacks, and the caller may
+   * drop data on return; or it works in place, says so by weight_bytes() == 0, and data stays until
+   * weight_destroy(). */
   sluice_status (*weight_create)(void *self, uint32_t gguf_type, uint32_t rows, uint32_t cols,
                                  const void *data, uint64_t bytes, sluice_weight **weight);
   void (*weight_destroy)(void *self, sluice_weight *weight);
-  /* Bytes the weight occupies on the device. */
+  /* Bytes the weight occupies on the device; 0 if it is read where it was given. */
   uint64_t (*weight_bytes)(void *self, const sluice_weight *weight);
 
   /* exact = 1: matmul keeps activations in float; 0: the backend may quantize them. */
@@ -171,8 +172,8 @@ typedef struct sluice_backend {
 
 /* ---- optional: record a step and run it again ---------------------------------------------------- */
 
-/* The core keys recorded steps by (set of policies, bucket of rows, capacity classes); between two runs of
- * one recording only bytes behind addresses change. */
+/* Steps are to be keyed by (set of policies, bucket of rows, capacity classes); between two runs of one recording
+ * only bytes behind addresses change. The core of this version does not record. */
 #define SLUICE_BACKEND_REPLAY "sluice.backend.replay/1" /* draft */
 #define SLUICE_BACKEND_REPLAY_TEXT 0x5EAFD587u
 #define SLUICE_BACKEND_REPLAY_LAYOUT (SLUICE_BACKEND_REPLAY_TEXT ^ (uint32_t)sizeof(sluice_backend_replay))
