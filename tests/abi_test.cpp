@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "core/plugins/registry.h"
 #include "sluice/backend.h"
+#include "sluice/extensions.h"
 
 extern "C" const uint32_t* abi_layouts_of_c(void);
 
@@ -70,10 +71,19 @@ const Published kPublished[] = {
      SLUICE_BACKEND_TEXT, SLUICE_BACKEND_LAYOUT, 0x30A5E606u},
     {SLUICE_BACKEND_REPLAY, "sluice_backend_replay", SLUICE_BACKEND_REPLAY_TEXT, SLUICE_BACKEND_REPLAY_LAYOUT,
      0x5EAFD5AFu},
+    {SLUICE_EVICTOR_ROWS, "sluice_rows sluice_evictor_rows", SLUICE_EVICTOR_ROWS_TEXT, SLUICE_EVICTOR_ROWS_LAYOUT,
+     0x595FAF43u},
+    {SLUICE_EVICTOR_WINDOW, "sluice_rows sluice_evictor_window", SLUICE_EVICTOR_WINDOW_TEXT,
+     SLUICE_EVICTOR_WINDOW_LAYOUT, 0x756C550Eu},
+    {SLUICE_EVICTOR_BUDGET, "sluice_rows sluice_evictor_budget", SLUICE_EVICTOR_BUDGET_TEXT,
+     SLUICE_EVICTOR_BUDGET_LAYOUT, 0x9B843897u},
+    {SLUICE_HOST_MODULES, "sluice_part_module sluice_host_modules", SLUICE_HOST_MODULES_TEXT,
+     SLUICE_HOST_MODULES_LAYOUT, 0x586EC0B3u},
 };
 
 TEST(Abi, TextHashesMatchTheHeaders) {
-  const std::string bare = without_comments(header("plugin.h") + header("policy.h") + header("backend.h"));
+  const std::string bare =
+      without_comments(header("plugin.h") + header("policy.h") + header("backend.h") + header("extensions.h"));
   for (const Published& published : kPublished) {
     std::string text;
     std::istringstream names(published.structs);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/plugins/registry.h"
+#include "sluice/extensions.h"
 #include "support/scratch_folder.h"
 #include "support/test_module.h"
 
@@ -69,6 +70,14 @@ TEST_F(Host, TableIsComplete) {
   EXPECT_TRUE(host->fail && host->log && host->alloc && host->free && host->parallel && host->extension);
   EXPECT_EQ(host->extension(host, "sluice.host.unheard-of/1"), nullptr);
   EXPECT_EQ(host->extension(host, nullptr), nullptr);
+  // Of what an evictor may offer it says which layout it knows.
+  const auto* rows = static_cast<const uint32_t*>(host->extension(host, SLUICE_EVICTOR_ROWS));
+  const auto* budget = static_cast<const uint32_t*>(host->extension(host, SLUICE_EVICTOR_BUDGET));
+  ASSERT_TRUE(rows && budget);
+  EXPECT_EQ(*rows, SLUICE_EVICTOR_ROWS_LAYOUT);
+  EXPECT_EQ(*budget, SLUICE_EVICTOR_BUDGET_LAYOUT);
+  EXPECT_EQ(host->extension(host, SLUICE_CODEC_CUDA), nullptr);
+  EXPECT_EQ(host->extension(host, SLUICE_HOST_MODULES), nullptr) << "nobody reads parameters of parts here";
 }
 
 TEST_F(Host, CreateExplainsItself) {

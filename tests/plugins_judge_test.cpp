@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <set>
+
 #include "core/plugins/describe.h"
 #include "core/plugins/interfaces.h"
+#include "sluice/extensions.h"
 #include "support/test_module.h"
 
 namespace sluice {
@@ -167,6 +171,76 @@ TEST(Judge, OptionalTablesHaveALayoutToo) {
   EXPECT_EQ(other.table, nullptr);
   EXPECT_THAT(other.reason, StartsWith("its sluice.codec.cuda/1 was built against other headers (layout 0x"));
   EXPECT_THAT(describe_capabilities(codec.module), HasSubstr("CUDA: no (its sluice.codec.cuda/1 was built"));
+}
+
+// ---- what evictors offer beyond their table
+
+sluice_evictor_rows offered_rows;
+sluice_evictor_window offered_window;
+sluice_evictor_budget offered_budget;
+std::set<std::string> offered;
+
+const void* give_offered(const char* id) {
+  if (!offered.count(id)) return nullptr;
+  if (std::string_view(id) == SLUICE_EVICTOR_ROWS) return &offered_rows;
+  if (std::string_view(id) == SLUICE_EVICTOR_WINDOW) return &offered_window;
+  return &offered_budget;
+}
+
+struct JudgeExtensions : ::testing::Test {
+  TestModule evictor{"x"};
+  JudgeExtensions() {
+    evictor.module.extension = give_offered;
+    offered.clear();
+    // Functions that are never called: only whether they are there counts.
+    fill(&offered_rows, sizeof offered_rows), fill(&offered_window, sizeof offered_window);
+    fill(&offered_budget, sizeof offered_budget);
+    offered_rows.layout = SLUICE_EVICTOR_ROWS_LAYOUT, offered_window.layout = SLUICE_EVICTOR_WINDOW_LAYOUT;
+    offered_budget.layout = SLUICE_EVICTOR_BUDGET_LAYOUT, offered_budget.ragged = 1;
+  }
+  static void fill(void* table, size_t bytes) {
+    void (*const never)() = never_called;
+    for (size_t at = 8; at < bytes; at += sizeof never)
+      std::memcpy(static_cast<char*>(table) + at, &never, sizeof never);
+  }
+  std::string reason() const { return judge_module(evictor.module).reason; }
+};
+
+TEST_F(JudgeExtensions, SoundOnesAreDescribed) {
+  EXPECT_EQ(reason(), "");
+  EXPECT_EQ(describe_capabilities(evictor.module), "");
+  offered = {SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_WINDOW, SLUICE_EVICTOR_BUDGET};
+  EXPECT_EQ(reason(), "");
+  EXPECT_EQ(find_extension(evictor.module, SLUICE_EVICTOR_WINDOW).table, &offered_window);
+  EXPECT_EQ(describe_capabilities(evictor.module),
+            "extensions: sluice.evictor.rows/1, sluice.evictor.window/1, sluice.evictor.budget/1 (per head)");
+  offered = {SLUICE_EVICTOR_BUDGET};
+  offered_budget.ragged = 0, offered_budget.split = nullptr, offered_budget.select = nullptr;
+  EXPECT_EQ(reason(), "");
+  EXPECT_EQ(describe_capabilities(evictor.module), "extensions: sluice.evictor.budget/1");
+}
+
+TEST_F(JudgeExtensions, OthersRefuseTheirEvictor) {
+  offered = {SLUICE_EVICTOR_ROWS};
+  offered_rows.layout ^= 1;
+  EXPECT_THAT(reason(), StartsWith("its sluice.evictor.rows/1 was built against other headers (layout 0x"));
+  offered_rows.layout ^= 1, offered_rows.inserted = nullptr;
+  EXPECT_EQ(reason(), "its sluice.evictor.rows/1 cannot be used: its inserted is NULL");
+  offered = {SLUICE_EVICTOR_WINDOW};
+  offered_window.observe = nullptr;
+  EXPECT_EQ(reason(), "its sluice.evictor.window/1 cannot be used: its observe is NULL");
+  offered = {SLUICE_EVICTOR_BUDGET};
+  offered_budget.ragged = 2;
+  EXPECT_EQ(reason(), "its sluice.evictor.budget/1 cannot be used: its ragged is 2, neither 0 nor 1");
+  offered_budget.ragged = 0;
+  EXPECT_EQ(reason(),
+            "its sluice.evictor.budget/1 cannot be used: its ragged is 0, but its split and select are given");
+  offered_budget.ragged = 1, offered_budget.select = nullptr;
+  EXPECT_EQ(reason(), "its sluice.evictor.budget/1 cannot be used: only one of select and its partner is given");
+  offered_budget.split = nullptr;
+  EXPECT_EQ(reason(), "its sluice.evictor.budget/1 cannot be used: its ragged is 1, but its split and select are NULL");
+  offered_budget.layer = nullptr;
+  EXPECT_EQ(reason(), "its sluice.evictor.budget/1 cannot be used: its layer is NULL");
 }
 
 TEST(Judge, WantsASoundEntry) {

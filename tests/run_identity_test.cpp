@@ -23,6 +23,16 @@ const std::vector<std::vector<std::string>> kPolicies = {
     {"codec.name=gear", "codec.group=32", "codec.buffer=32", "evictor.name=h2o", "cache.budget=72", "cache.interval=4"},
     {"codec.name=uniform", "codec.block_rows=16", "evictor.name=sieve", "evictor.recent=8", "cache.budget=48",
      "cache.interval=4"},
+    // What evictors get through sluice/extensions.h.
+    {"evictor.name=test-rows", "cache.budget=40", "cache.interval=4"},
+    {"codec.name=gear", "codec.group=32", "codec.buffer=32", "evictor.name=test-rows", "cache.budget=72",
+     "cache.interval=4"},
+    {"evictor.name=test-window", "cache.budget=40", "cache.interval=4"},
+    {"evictor.name=test-layers", "cache.budget=40", "cache.interval=4"},
+    {"evictor.name=test-ragged", "cache.budget=40", "cache.interval=4"},
+    {"codec.name=uniform", "codec.block_rows=16", "evictor.name=test-ragged", "cache.budget=48", "cache.interval=4"},
+    {"evictor.name=test-part", "evictor.part=h2o", "evictor.with=\"recent = '25%'\"", "cache.budget=40",
+     "cache.interval=4"},
 };
 
 std::string text_of(const std::vector<std::string>& settings) {

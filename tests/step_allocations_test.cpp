@@ -64,7 +64,8 @@ namespace sluice {
 namespace {
 
 TEST(StepPath, AllocatesNothing) {
-  const auto model = std::filesystem::temp_directory_path() / ("sluice_allocations_" + std::to_string(getpid()) + ".gguf");
+  const auto model =
+      std::filesystem::temp_directory_path() / ("sluice_allocations_" + std::to_string(getpid()) + ".gguf");
   testing::TinyModel tiny;
   tiny.heads = 4, tiny.kv_heads = 2, tiny.head_dim = 64, tiny.width = 128;
   testing::write_tiny_gguf(model, tiny);
@@ -77,6 +78,13 @@ TEST(StepPath, AllocatesNothing) {
       {"evictor.name=sieve", "cache.budget=96"},
       {"codec.name=gear", "evictor.name=h2o", "cache.budget=160", "evictor.recent=100"},
       {"codec.name=group", "evictor.name=sieve", "cache.budget=160", "evictor.recent=100"},
+      {"evictor.name=test-rows", "cache.budget=96"},
+      {"codec.name=uniform", "codec.block_rows=16", "evictor.name=test-rows", "cache.budget=160"},
+      {"evictor.name=test-window", "cache.budget=96"},
+      {"evictor.name=test-layers", "cache.budget=96"},
+      {"evictor.name=test-ragged", "cache.budget=96"},
+      {"codec.name=uniform", "codec.block_rows=16", "evictor.name=test-ragged", "cache.budget=160"},
+      {"evictor.name=test-part", "evictor.part=h2o", "cache.budget=96"},
   };
   testing::RunSetup s(model, 1024);
   std::vector<std::unique_ptr<SequenceCache>> caches;

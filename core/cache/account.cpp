@@ -15,7 +15,7 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
       const Side& side = layer.side(h, which);
       uint64_t room = 0, shared_rows = 0;
       for (const Segment& s : side.segments) s.shared ? shared_rows += s.rows : room += s.piece.bytes;
-      const uint64_t rows = !layer.rules().codec[which] && layer.evicting() ? layer.live : side.rows;
+      const uint64_t rows = !layer.rules().codec[which] && layer.evicting() ? layer.live(h) : side.rows;
       const uint64_t own = rows - std::min<uint64_t>(rows, shared_rows);
       ledger[Kind::kSideList] += side.rescued * row_bytes;
       ledger[Kind::kTail] += (own - side.rescued) * row_bytes;

@@ -117,8 +117,9 @@ void unshare_segment(Side& side, uint32_t row, uint32_t head_dim, const Memory& 
 // The block's rows lie in these n slots from now on: a run if they are consecutive, else a stored map.
 void place_block(sluice_span& span, CodedBlock& block, const uint32_t* slots, uint32_t n, const Memory& memory);
 
-// Which slots of an evictor's lane are free, and how many sides still hold a row of each.
+// How many tokens an evictor's lane holds, which of its slots are free, and how many sides still hold a row of each.
 struct SlotPool {
+  uint32_t live = 0;
   ArenaArray<uint16_t> free;  // a stack, the next to use on top
   // [capacity], kept where a codec may hold rows of dead tokens. 16 bits: a layer's lane has 2 kv_heads sides.
   ArenaArray<uint16_t> holders;

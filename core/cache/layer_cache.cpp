@@ -13,7 +13,7 @@ void release_layer(LayerCache& layer) {
   for (SlotPool& pool : layer.pools) pool.free.release(layer.memory), pool.holders.release(layer.memory);
   layer.sides.release(layer.memory), layer.pools.release(layer.memory);
   layer.pending_slots.release(layer.memory), layer.pending_positions.release(layer.memory);
-  layer.memory.release(layer.tables), layer.memory.release(layer.state);
+  layer.memory.release(layer.tables), layer.memory.release(layer.state), layer.scratch.release(layer.queries);
 }
 
 namespace {
@@ -62,13 +62,13 @@ void copy_side(const Side& from, Side& to, const Memory& memory) {
 void copy_layer(const LayerCache& from, LayerCache& to) {
   const Memory memory = to.memory;
   to.index = from.index, to.policy = from.policy, to.capacity = from.capacity, to.lanes = from.lanes;
-  to.state_bytes = from.state_bytes, to.live = from.live, to.counters = from.counters;
+  to.state_bytes = from.state_bytes, to.budget = from.budget, to.came = from.came, to.counters = from.counters;
   to.tables = copy_piece(from.tables, memory), to.state = copy_piece(from.state, memory);
   copy_table(from.pending_slots, to.pending_slots, memory);
   copy_table(from.pending_positions, to.pending_positions, memory);
   reserve_like(from.pools, to.pools, memory), reserve_like(from.sides, to.sides, memory);
   for (uint32_t i = 0; i < from.pools.count; i++) {
-    to.pools.push({}, memory);
+    to.pools.push({from.pools[i].live, {}, {}}, memory);
     copy_table(from.pools[i].free, to.pools[i].free, memory);
     copy_table(from.pools[i].holders, to.pools[i].holders, memory);
   }

@@ -3,6 +3,8 @@
 // decided in sequence_cache.cpp.
 #pragma once
 
+#include <algorithm>
+
 #include "core/cache/lane.h"
 #include "core/cache/policy.h"
 #include "core/cache/sequence_cache.h"
@@ -20,11 +22,15 @@ struct LayerCache {
   Piece state;               // of the evictor, then a guard line that it must not touch
   uint64_t state_bytes = 0;  // of the evictor's
   sluice_lanes lanes{};
-  uint32_t live = 0;                       // tokens per lane
+  uint32_t budget = 0;                     // tokens per lane, the mean over lanes
+  uint32_t came = 0;                       // tokens per lane that ever came
   ArenaArray<Side> sides;                  // [kv_heads][2]
   ArenaArray<SlotPool> pools;              // [evictor lanes]
   ArenaArray<uint32_t> pending_slots;      // [row][evictor lane]: tokens the evictor has not been told of
   ArenaArray<uint32_t> pending_positions;  // [row]
+  // The last queries of the prompt under way, for evictors that want them: float [window][heads * head_dim].
+  Piece queries;  // of `scratch`
+  uint32_t window = 0;
   CacheCounters counters;
 
   const LayerPolicy& rules() const { return policy->layers[index]; }
@@ -34,6 +40,17 @@ struct LayerCache {
   bool wants_signal() const { return rules().wants_signal(); }
   Side& side(uint32_t head, uint32_t which) const { return sides[head * 2 + which]; }
   uint32_t lane_of(uint32_t head) const { return policy->layer_granularity ? 0 : head; }
+  uint32_t live(uint32_t head) const { return pools.count ? pools[lane_of(head)].live : came; }  // tokens of its lane
+  uint64_t live_sum() const {  // over the evictor's lanes
+    uint64_t sum = 0;
+    for (const SlotPool& pool : pools) sum += pool.live;
+    return sum;
+  }
+  uint32_t most_live() const {  // of an evictor's lane
+    uint32_t most = 0;
+    for (const SlotPool& pool : pools) most = std::max(most, pool.live);
+    return most;
+  }
   uint32_t* slot_pos(uint32_t head) const {
     return reinterpret_cast<uint32_t*>(tables.data) + uint64_t(head) * capacity;
   }

@@ -1,4 +1,4 @@
-// What the host believes of a module's sizes: the checks of policy.h.
+// What the host believes of a module's sizes, and what an evictor says of itself: see policy.h.
 #include "core/cache/policy.h"
 
 #include <fmt/format.h>
@@ -41,6 +41,22 @@ void check_account(const Instance& codec, const sluice_account& a, uint64_t byte
   throw Error(fmt::format("{}, account: its kinds add up to {} of a block's {} bytes", who(codec),
                           fits ? fmt::to_string(bytes - left) : "more than all", bytes),
               kExitFailed);
+}
+
+void set_evictor(LayerPolicy& layer, const Instance& evictor) {
+  layer.evictor = &evictor;
+  for (uint32_t prompt : {0u, 1u})
+    evictor.table<sluice_evictor>().signal(evictor.self(), prompt, &layer.signal[prompt]);
+  const sluice_module& module = evictor.module();
+  layer.rows = static_cast<const sluice_evictor_rows*>(find_extension(module, SLUICE_EVICTOR_ROWS).table);
+  layer.window = static_cast<const sluice_evictor_window*>(find_extension(module, SLUICE_EVICTOR_WINDOW).table);
+  layer.budget = static_cast<const sluice_evictor_budget*>(find_extension(module, SLUICE_EVICTOR_BUDGET).table);
+  if (!layer.window) return;
+  layer.window_size = layer.window->size(evictor.self());
+  if (layer.window_size == 0 || layer.window_size > SLUICE_WINDOW_MOST)
+    throw Error(fmt::format("{}, window.size: wants the last {} queries of a prompt; it may be 1 to {}", who(evictor),
+                            layer.window_size, SLUICE_WINDOW_MOST),
+                kExitFailed);
 }
 
 }  // namespace sluice

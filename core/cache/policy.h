@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/plugins/registry.h"
+#include "sluice/extensions.h"
 
 namespace sluice {
 
@@ -28,12 +29,22 @@ struct LayerPolicy {
   const Instance* codec[2] = {nullptr, nullptr};  // by side; NULL: F16 rows
   sluice_codec_plan plan[2] = {};                 // zero where there is no codec
   sluice_signal signal[2] = {};                   // what the evictor wants of decoded tokens [0], of a prompt [1]
+  // What the evictor offers beyond its table, NULL where it does not.
+  const sluice_evictor_rows* rows = nullptr;
+  const sluice_evictor_window* window = nullptr;
+  const sluice_evictor_budget* budget = nullptr;
+  uint32_t window_size = 0;  // last queries of a prompt that it wants
 
+  // Lanes of a layer may hold different counts of tokens.
+  bool ragged() const { return budget && budget->ragged; }
   bool wants_signal() const { return signal[0].kind != SLUICE_NO_SIGNAL || signal[1].kind != SLUICE_NO_SIGNAL; }
   // Has slot tables of its own: evicts tokens, or gathers a signal for the sequences that will share its rows.
   bool tabled() const { return evictor || wants_signal(); }
   bool coded() const { return codec[SLUICE_KEY] || codec[SLUICE_VALUE]; }
 };
+
+// Makes `evictor` the layer's and asks it what it wants and what it offers. Throws Error for what cannot be.
+void set_evictor(LayerPolicy& layer, const Instance& evictor);
 
 struct Policy {
   std::string name;

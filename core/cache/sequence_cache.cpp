@@ -1,5 +1,5 @@
-// See sequence_cache.h: how tokens enter and when the policy acts. How it acts on a layer is in layer_cache.h, what
-// others read of a cache in sequence_view.cpp.
+// See sequence_cache.h: how tokens enter. What the policy does once they are in is settle.cpp, what others read of a
+// cache sequence_view.cpp.
 #include "core/cache/sequence_cache.h"
 
 #include <fmt/format.h>
@@ -10,13 +10,9 @@
 
 #include "core/base/error.h"
 #include "core/cache/layer_cache.h"
+#include "core/cache/share_budget.h"
 
 namespace sluice {
-namespace {
-
-constexpr uint32_t kMostSlots = 65536;  // of a lane that loses tokens: its slots are kept in 16 bits
-
-}  // namespace
 
 SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget,
                              uint32_t max_tokens)
@@ -30,6 +26,7 @@ SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* ident
     LayerCache& layer = layers_[l];
     layer.index = l, layer.policy = &policy;
     layer.memory = {arena_, owner_.get()}, layer.scratch = {arena_, scratch_.get()};
+    layer.budget = budget;
     if (!layer.evicting()) continue;
     const std::string who = fmt::format("policy {}: evictor {}", policy.name, layer.rules().evictor->module().name);
     if (budget == 0) throw Error(who + " needs a budget: set [cache] budget");
@@ -38,9 +35,20 @@ SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* ident
           fmt::format("{}: the budget of {} tokens is smaller than the interval of {}; lower [cache] interval or "
                       "raise [cache] budget",
                       who, budget, policy.interval));
-    if (narrow_capacity(layer) > kMostSlots)
-      throw Error(fmt::format("{}: a lane that loses tokens holds at most {} slots, this budget needs {}", who,
-                              kMostSlots, narrow_capacity(layer)));
+    if (layer.rules().ragged() && policy.layer_granularity)
+      throw Error(
+          fmt::format("{} gives the heads of a layer budgets of their own, which granularity = \"layer\" does not "
+                      "allow; set [cache] granularity = \"head\"",
+                      who));
+  }
+  share_budget(policy, budget, layers_.get());
+  for (uint32_t l = 0; l < policy.geometry.layers; l++) {
+    const LayerCache& layer = layers_[l];
+    if (layer.evicting() && narrow_capacity(layer) > kMostSlots)
+      throw Error(
+          fmt::format("policy {}: evictor {}: a lane that loses tokens holds at most {} slots, this budget "
+                      "needs {}",
+                      policy.name, layer.rules().evictor->module().name, kMostSlots, narrow_capacity(layer)));
   }
 }
 
@@ -57,11 +65,16 @@ SequenceCache::~SequenceCache() {
   assert(owner_->live == 0 && scratch_->live == 0);
 }
 
-// Slots that decoding needs: the budget, what gathers before an eviction, and dead rows that lie in blocks.
+// Tokens that may gather before an eviction, and one more.
+uint32_t SequenceCache::gather() const { return std::max(policy_->interval, policy_->chunk) + 1; }
+
+// Slots that decoding needs: the budget, what gathers before an eviction, and dead rows that lie in blocks. Where lanes
+// differ it is the longest that counts, with a quarter more, so that it may grow for a while.
 uint32_t SequenceCache::narrow_capacity(const LayerCache& layer) const {
-  const double held = layer.rules().coded() ? std::ceil(budget_ / policy_->compact) : double(budget_);
-  const uint32_t gather = std::max(policy_->interval, policy_->chunk) + 1;
-  return std::min(uint32_t(std::min(held, 4e9)) + gather, std::max(max_tokens_, 1u));
+  uint32_t tokens = layer.budget;
+  if (layer.rules().ragged()) tokens = std::max(tokens, layer.most_live() + layer.most_live() / 4);
+  const double held = layer.rules().coded() ? std::ceil(tokens / policy_->compact) : double(tokens);
+  return std::min(uint32_t(std::min(held, 4e9)) + gather(), std::max(max_tokens_, 1u));
 }
 
 // Tokens for which lanes that lose tokens have slots at any time.
@@ -100,7 +113,7 @@ void SequenceCache::reset_layer(LayerCache& layer, uint32_t capacity, uint32_t p
   while (layer.sides.count < 2 * layer.kv_heads()) layer.sides.push({}, layer.memory);
   if (layer.capacity > 0) return;
   if (layer.evicting())
-    create_slots(layer, capacity, budget_, prompt);
+    create_slots(layer, capacity, layer.budget, prompt);
   else if (layer.wants_signal())
     create_record(layer, max_tokens_);
 }
@@ -111,14 +124,16 @@ void SequenceCache::check_prefix(const SequenceCache& prefix, uint32_t n) const 
       throw Error(fmt::format("policy {}: a prefix is shared as exact rows, and {} has none", policy_->name,
                               prefix.policy_->name));
     const sluice_signal &wanted = policy_->layers[l].signal[1], &held = prefix.policy_->layers[l].signal[1];
-    if (wanted.kind == SLUICE_NO_SIGNAL) continue;
-    const std::string& evictor = policy_->layers[l].evictor->module().name;
-    if (wanted.window > n)
+    const bool wants_signal = wanted.kind != SLUICE_NO_SIGNAL;
+    const uint32_t window = std::max(wants_signal ? wanted.window : 0, policy_->layers[l].window_size);
+    if (!wants_signal && window == 0) continue;
+    const std::string evictor = policy_->layers[l].evictor->module().name;
+    if (window > n)
       throw Error(
           fmt::format("policy {}: evictor {} looks at the last {} tokens of a prompt, so as many must follow a shared "
                       "prefix; here {} do",
-                      policy_->name, evictor, wanted.window, n));
-    if (wanted.window == 0 && std::memcmp(&wanted, &held, sizeof wanted) != 0)
+                      policy_->name, evictor, window, n));
+    if (wants_signal && wanted.window == 0 && std::memcmp(&wanted, &held, sizeof wanted) != 0)
       throw Error(
           fmt::format("policy {}: the shared prefix was not watched as evictor {} wants it", policy_->name, evictor));
   }
@@ -139,8 +154,9 @@ void SequenceCache::adopt(LayerCache& layer) const {
       if (layer.evicting() && layer.rules().codec[which])
         for (uint32_t s = 0; s < n; s++) side.slots.push(uint16_t(s), layer.memory);
     }
-  layer.live = n;
+  layer.came = n;
   if (!layer.evicting()) return;
+  for (SlotPool& pool : layer.pools) pool.live = n;
   for (uint32_t p = 0; p < n; p++) {
     for (uint32_t lane = 0; lane < policy_->evictor_lanes(); lane++)
       layer.pending_slots.push(take_slot(layer, lane), layer.memory);
@@ -196,101 +212,13 @@ void SequenceCache::place(uint32_t l, sluice_store* places) {
       }
     }
   }
-  layer.live += coming_;
+  layer.came += coming_;
+  for (SlotPool& pool : layer.pools) pool.live += coming_;
+  // One decoded token is no prompt, nor is a chunk of one.
+  if (!layer.rules().window || (coming_ == 1 && !layer.lanes.prompt)) return;
+  layer.window = std::min(layer.rules().window_size, coming_);
+  layer.queries = layer.scratch.allocate(uint64_t(layer.window) * policy_->geometry.heads * head_dim * sizeof(float));
 }
-
-// Tells the evictor of the tokens that came and of the attention they paid.
-void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
-  const uint32_t lanes = policy_->evictor_lanes(), n = layer.pending_positions.count;
-  if (n == 0) return;
-  const Instance& evictor = *layer.rules().evictor;
-  const sluice_evictor& table = policy_->evictor(layer.index);
-  Scratch<uint32_t> slots(layer.scratch, uint64_t(lanes) * n);
-  for (uint32_t i = 0; i < n; i++)
-    for (uint32_t lane = 0; lane < lanes; lane++) slots[uint64_t(lane) * n + i] = layer.pending_slots[i * lanes + lane];
-  table.insert(evictor.self(), layer.state.data, &layer.lanes, n, slots.data(), layer.pending_positions.data());
-  check_guard(layer, "insert");
-  layer.pending_slots.count = layer.pending_positions.count = 0;
-  if (!layer.wants_signal()) return;
-  const uint32_t kind = layer.rules().signal[prompt].kind;
-  const uint64_t cells = uint64_t(layer.kv_heads()) * layer.capacity;
-  float* signal = layer.signal(0);
-  if (kind != SLUICE_NO_SIGNAL) {
-    if (policy_->layer_granularity)
-      for (uint32_t h = 1; h < layer.kv_heads(); h++)
-        for (uint32_t s = 0; s < layer.capacity; s++)
-          signal[s] = kind == SLUICE_SUM ? signal[s] + layer.signal(h)[s] : std::max(signal[s], layer.signal(h)[s]);
-    table.observe(evictor.self(), layer.state.data, &layer.lanes, n, signal);
-    check_guard(layer, "observe");
-  }
-  std::memset(signal, 0, cells * sizeof(float));
-}
-
-void SequenceCache::evict(LayerCache& layer, uint32_t n) {
-  const uint32_t lanes = policy_->evictor_lanes();
-  const Instance& evictor = *layer.rules().evictor;
-  Scratch<uint32_t> victims(layer.scratch, uint64_t(lanes) * n);
-  evictor.check(policy_->evictor(layer.index).select(evictor.self(), layer.state.data, &layer.lanes, n, victims.data()),
-                "select");
-  check_guard(layer, "select");
-  const bool record = recorded_layer_ == int32_t(layer.index);
-  if (record) recorded_.resize(lanes);
-  for (uint32_t h = 0; h < layer.kv_heads(); h++) {
-    const uint32_t lane = layer.lane_of(h);
-    uint32_t* pos = layer.slot_pos(h);
-    for (uint32_t i = 0; i < n; i++) {
-      const uint32_t slot = victims[uint64_t(lane) * n + i];
-      if (slot >= layer.capacity || pos[slot] == SLUICE_FREE)
-        throw Error(fmt::format("evictor {}: victim {} of lane {} is slot {}, which holds no token or was named twice",
-                                evictor.module().name, i, lane, slot),
-                    kExitFailed);
-      if (record && h == (policy_->layer_granularity ? 0 : lane)) recorded_[lane].push_back(pos[slot]);
-      pos[slot] = SLUICE_FREE;
-      // Rows without a codec go with the mask; coded ones when drop_dead_rows() or compact_blocks() meet them.
-      if (layer.rules().coded()) {
-        for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE})
-          if (!layer.rules().codec[which]) let_go(layer, h, slot);
-      } else if (h < lanes) {
-        layer.pools[lane].free.push(uint16_t(slot), layer.memory);
-      }
-    }
-  }
-  layer.live -= n;
-  layer.counters.evicted += uint64_t(n) * layer.kv_heads();
-}
-
-// What the policy does after rows came: observe, evict, compact, encode. Evict before encode: what is about to go
-// is never coded.
-void SequenceCache::settle(LayerCache& layer, uint32_t prompt) {
-  const LayerPolicy& rules = layer.rules();
-  if (layer.evicting()) {
-    const bool over = layer.live > budget_;
-    if (prompt || over || layer.pending_positions.count >= policy_->interval) observe(layer, prompt);
-    if (over) evict(layer, layer.live - (budget_ - policy_->interval + 1));
-    auto tidy = [&](double share) {
-      for (uint32_t h = 0; h < layer.kv_heads(); h++)
-        for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE})
-          if (rules.codec[which]) drop_dead_rows(layer, h, which), compact_blocks(layer, h, which, share);
-    };
-    if (over && rules.coded()) tidy(policy_->compact);
-    const uint32_t narrow = narrow_capacity(layer), next = step_tokens();
-    // Tombstones hold slots: when what is left is not enough for the next step, they go early.
-    auto short_of_slots = [&](uint32_t capacity) {
-      return rules.coded() && std::any_of(layer.pools.begin(), layer.pools.end(), [&](const SlotPool& pool) {
-               const uint32_t taken = layer.capacity - pool.free.count;
-               return taken + next > capacity && taken > layer.live;
-             });
-    };
-    if (short_of_slots(narrow)) tidy(1.0);
-    if (prompt) renumber(layer, narrow, 0);
-  }
-  for (uint32_t h = 0; h < layer.kv_heads(); h++)
-    for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE})
-      if (rules.codec[which]) encode_tail(layer, h, which, prompt);
-}
-
-void SequenceCache::end_layer(uint32_t layer) { settle(layers_[layer], 0); }
-void SequenceCache::end_prompt_layer(uint32_t layer) { settle(layers_[layer], 1); }
 
 void SequenceCache::end() {
   seen_ = first_new() + coming_;

@@ -18,7 +18,17 @@ struct LayerCache;
 
 struct CacheCounters {
   uint64_t evicted = 0, coded = 0, rescued = 0, retained = 0;  // rows, rows, rows, blocks; summed over lanes and sides
+  uint64_t decoded = 0;                                        // rows, for an evictor that reads them
 };
+
+// Where the queries of a prompt's last tokens go: rows[i] = float [heads * head_dim] of the token first + i of those
+// that are coming. count 0: nobody wants them.
+struct QueryWindow {
+  float* rows;
+  uint32_t first, count;
+};
+
+inline constexpr uint32_t kMostSlots = 65536;  // of a lane that loses tokens: its slots are kept in 16 bits
 
 class SequenceCache {
  public:
@@ -33,7 +43,7 @@ class SequenceCache {
 
   const Policy& policy() const { return *policy_; }
   uint32_t seen() const { return seen_; }
-  uint32_t budget() const { return budget_; }
+  uint32_t budget() const { return budget_; }  // of a lane, the mean over layers where an evictor shares it out
   uint32_t max_tokens() const { return max_tokens_; }
 
   // Throws Error if n tokens cannot come as one step, by begin() and place() without open_prompt(): more than
@@ -72,6 +82,8 @@ class SequenceCache {
   uint32_t dense_spans(uint32_t layer, uint32_t head, uint32_t side, sluice_span* out) const;  // out NULL: the count
   std::span<const sluice_span> coded_spans(uint32_t layer, uint32_t head, uint32_t side) const;
   uint32_t max_block_rows(uint32_t layer, uint32_t side) const;  // of any block there
+  // To be filled between place() and end_layer() or end_prompt_layer(), which hands the queries to the evictor.
+  QueryWindow window(uint32_t layer) const;
   // Header of the block that coded_spans()[index] shows.
   sluice_block block(uint32_t layer, uint32_t head, uint32_t side, uint32_t index) const;
 
@@ -92,12 +104,16 @@ class SequenceCache {
   uint32_t step_tokens() const;
   void check_whole() const;
   void check_length(uint64_t after) const;
+  uint32_t gather() const;
   uint32_t narrow_capacity(const LayerCache& layer) const;
+  bool lacks_slots(const LayerCache& layer, uint32_t capacity, bool to_dead) const;
+  bool sparse(const LayerCache& layer) const;
   void reset_layer(LayerCache& layer, uint32_t capacity, uint32_t prompt) const;
   void adopt(LayerCache& layer) const;
   void check_prefix(const SequenceCache& prefix, uint32_t n) const;
   void observe(LayerCache& layer, uint32_t prompt) const;
-  void evict(LayerCache& layer, uint32_t n);
+  void hand_over_window(LayerCache& layer) const;
+  void evict(LayerCache& layer);
   void settle(LayerCache& layer, uint32_t prompt);
 
   const Policy* policy_;

@@ -15,6 +15,11 @@ uint32_t SequenceCache::slots(uint32_t layer) const {
   return tabled(layer) ? layers_[layer].capacity : first_new() + coming_;
 }
 
+QueryWindow SequenceCache::window(uint32_t l) const {
+  const LayerCache& layer = layers_[l];
+  return {reinterpret_cast<float*>(layer.queries.data), coming_ - layer.window, layer.window};
+}
+
 uint32_t SequenceCache::dense_spans(uint32_t l, uint32_t head, uint32_t which, sluice_span* out) const {
   const LayerCache& layer = layers_[l];
   const Side& side = layer.side(head, which);
@@ -54,8 +59,9 @@ Ledger SequenceCache::ledger() const {
 
 double SequenceCache::tokens_kept() const {
   double sum = 0;
-  for (uint32_t l = 0; l < policy_->geometry.layers; l++) sum += layers_[l].live;
-  return sum / policy_->geometry.layers;
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++)
+    for (uint32_t h = 0; h < policy_->geometry.kv_heads; h++) sum += layers_[l].live(h);
+  return sum / (double(policy_->geometry.kv_heads) * policy_->geometry.layers);
 }
 
 double SequenceCache::rows_not_dense() const {
@@ -65,7 +71,7 @@ double SequenceCache::rows_not_dense() const {
     for (uint32_t i = 0; i < layers_[l].sides.count; i++) {
       const Side& side = layers_[l].sides[i];
       const bool coded = layers_[l].rules().codec[i % 2] != nullptr;
-      sum += double(seen_) - (coded ? side.rows - side.rescued : layers_[l].live);
+      sum += double(seen_) - (coded ? side.rows - side.rescued : layers_[l].live(i / 2));
     }
   return sum / (2.0 * heads * policy_->geometry.layers);
 }
@@ -74,7 +80,8 @@ CacheCounters SequenceCache::counters() const {
   CacheCounters sum;
   for (uint32_t l = 0; l < policy_->geometry.layers; l++) {
     const CacheCounters& c = layers_[l].counters;
-    sum.evicted += c.evicted, sum.coded += c.coded, sum.rescued += c.rescued, sum.retained += c.retained;
+    sum.evicted += c.evicted, sum.coded += c.coded, sum.rescued += c.rescued, sum.retained += c.retained,
+        sum.decoded += c.decoded;
   }
   return sum;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -111,6 +112,10 @@ std::vector<std::filesystem::path> configured_plugin_path(const std::filesystem:
 // one Error with a line per unknown name, wrong type, value out of range or missing required parameter.
 // Strings in the result point into `choice`.
 std::vector<sluice_value> resolve_params(const sluice_module& module, const ModuleChoice& choice);
+// For Registry::read_part_params_with(): the same for parameters that come as a line of TOML, "recent = \"50%\", sinks
+// = 4".
+void read_part_params(const sluice_module& module, std::string_view text,
+                      const std::function<void(std::span<const sluice_value>)>& use);
 // Instances compare by this: equal text means equal behaviour ("gear bits=2 rank=4 ...", defaults included).
 std::string describe_choice(const sluice_module& module, const ModuleChoice& choice);
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -321,6 +322,22 @@ Table read_override(std::string_view text, Mistakes& mistakes) {
     return {};
   }
   return converter.table(*parsed);
+}
+
+Table read_pairs(std::string_view text, const std::string& origin, Mistakes& mistakes) {
+  const Converter converter{origin, {}, true, mistakes};
+  try {
+    // A line break would let the text leave the braces.
+    if (text.find_first_of("\n\r") != std::string_view::npos) throw std::invalid_argument("it has several lines");
+    const toml::table parsed = toml::parse(fmt::format("pairs = {{ {} }}", text));
+    const toml::table* pairs = parsed["pairs"].as_table();
+    if (!pairs || parsed.size() != 1) throw std::invalid_argument("it is more than one table");
+    return converter.table(*pairs);
+  } catch (const std::exception& error) {
+    mistakes.add({origin, {}}, fmt::format("\"{}\" is not of the form \"recent = 4, decay = 0.5\": {}", printable(text),
+                                           error.what()));
+    return {};
+  }
 }
 
 void merge(Table& earlier, const Table& later) {

@@ -55,6 +55,9 @@ Table read_table(const std::filesystem::path& file, Mistakes& mistakes);
 // "a.b=value": the value is TOML, or text where it is none.
 Table read_override(std::string_view text, Mistakes& mistakes);
 
+// What stands between the braces of an inline table, "a = 1, b = 2". `origin` is everybody's place.
+Table read_pairs(std::string_view text, const std::string& origin, Mistakes& mistakes);
+
 // `later` over `earlier`, table by table. Where a table names a module other than the earlier one did, nothing
 // of the earlier one stays: its keys belonged to that module.
 void merge(Table& earlier, const Table& later);

@@ -10,6 +10,7 @@
 
 #include "core/base/text.h"
 #include "core/plugins/interfaces.h"
+#include "sluice/extensions.h"
 
 namespace sluice {
 namespace {
@@ -117,6 +118,17 @@ std::string describe_capabilities(const sluice_module& module) {
                        extension(SLUICE_CODEC_CUDA));
   }
   if (id == SLUICE_BACKEND) return fmt::format("replay: {}", extension(SLUICE_BACKEND_REPLAY));
+  if (id == SLUICE_EVICTOR) {
+    std::vector<std::string> offered;
+    for (const char* known : evictor_extensions()) {
+      const void* table = find_extension(module, known).table;
+      if (!table) continue;
+      const bool ragged =
+          std::string_view(known) == SLUICE_EVICTOR_BUDGET && static_cast<const sluice_evictor_budget*>(table)->ragged;
+      offered.push_back(known + std::string(ragged ? " (per head)" : ""));
+    }
+    return offered.empty() ? "" : "extensions: " + join(offered);
+  }
   return "";
 }
 

@@ -12,7 +12,7 @@ namespace sluice {
 std::string describe_type(const sluice_param& param);
 // The default as TOML writes it ("\"50%\"", "0.02", "true"); "required" if there is none.
 std::string describe_default(const sluice_param& param);
-// "retain: yes, dot/accumulate: yes, CUDA: no"; empty for interfaces without options.
+// "retain: yes, dot/accumulate: yes, CUDA: no"; of an evictor what it offers beyond its table, nothing if that is all.
 std::string describe_capabilities(const sluice_module& module);
 
 // A value given as SLUICE_TOKENS: "50%", "128".

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/plugins/interfaces.h"
+#include "core/plugins/parts.h"
 
 namespace sluice {
 namespace {
@@ -22,17 +23,14 @@ struct PendingMessage {
 thread_local PendingMessage pending;
 std::atomic<uint64_t> hosts{0};
 
-HostState& state(const sluice_host* host) { return *static_cast<HostState*>(host->ctx); }
-
 // Nothing may be thrown into a plugin: where memory runs out the message is lost, the code is not.
 sluice_status host_fail(const sluice_host* host, sluice_status code, const char* message) {
-  HostState& self = state(host);
   try {
-    pending.text = message ? message : "";
-    pending.serial = self.serial;
-    self.spoke = true;
-    const std::lock_guard lock(self.mutex);
-    self.message = pending.text;
+    std::string text = message ? message : "";
+    for (HostState* self = &state_of(host); self; self = self->owner) {
+      self->keep_message(text);
+      text = self->who + ": " + text;
+    }
   } catch (...) {
   }
   return code;
@@ -56,7 +54,7 @@ void host_log(const sluice_host* host, int32_t level, const char* message) {
                                          kNames[level < 0   ? 0
                                                 : level > 2 ? 2
                                                             : level],
-                                         state(host).who, message);
+                                         state_of(host).who, message);
     std::fwrite(line.data(), 1, line.size(), stderr);
   } catch (...) {
   }
@@ -77,7 +75,7 @@ void* host_alloc(const sluice_host* host, size_t bytes, size_t align) {
   const uintptr_t address = (uintptr_t(base) + sizeof(Header) + align - 1) & ~uintptr_t(align - 1);
   const Header header{base, bytes};
   std::memcpy(reinterpret_cast<void*>(address - sizeof header), &header, sizeof header);
-  state(host).bytes += bytes;
+  state_of(host).root().bytes += bytes;
   return reinterpret_cast<void*>(address);
 }
 
@@ -85,17 +83,17 @@ void host_free(const sluice_host* host, void* memory) {
   if (!memory) return;
   Header header;
   std::memcpy(&header, static_cast<char*>(memory) - sizeof header, sizeof header);
-  state(host).bytes -= header.bytes;
+  state_of(host).root().bytes -= header.bytes;
   std::free(header.base);
 }
 
 void host_parallel(const sluice_host* host, uint32_t n, void (*job)(void*, uint32_t), void* arg) {
-  state(host).pool.run(n, job, arg);
+  state_of(host).registry.pool().run(n, job, arg);
 }
 
 void stats_add(const sluice_host* host, const char* name, double numerator, double denominator) {
   if (!name) return;
-  HostState& self = state(host);
+  HostState& self = state_of(host).root();
   try {
     const std::lock_guard lock(self.mutex);
     for (Counter& counter : self.counters) {
@@ -110,14 +108,23 @@ void stats_add(const sluice_host* host, const char* name, double numerator, doub
   }
 }
 
-const void* host_extension(const sluice_host*, const char* id) {
+const void* host_extension(const sluice_host* host, const char* id) {
   static constexpr sluice_host_stats kStats{SLUICE_HOST_STATS_LAYOUT, 0, stats_add};
-  return id && std::string_view(id) == SLUICE_HOST_STATS ? &kStats : nullptr;
+  if (!id) return nullptr;
+  if (std::string_view(id) == SLUICE_HOST_STATS) return &kStats;
+  if (std::string_view(id) == SLUICE_HOST_MODULES)
+    return state_of(host).registry.reads_part_params() ? &host_modules() : nullptr;
+  return evictor_extension_layout(id);
 }
 
 }  // namespace
 
-HostState::HostState(ThreadPool& threads, std::string name) : pool(threads), serial(++hosts), who(std::move(name)) {
+HostState::HostState(Registry& from, const sluice_module& of, HostState* part_of)
+    : registry(from),
+      module(&of),
+      owner(part_of),
+      serial(++hosts),
+      who(fmt::format("{} {}", interface_noun(of.interface_id), of.name)) {
   table.abi = SLUICE_ABI;
   table.size = sizeof(sluice_host);
   table.ctx = this;
@@ -127,6 +134,13 @@ HostState::HostState(ThreadPool& threads, std::string name) : pool(threads), ser
   table.free = host_free;
   table.parallel = host_parallel;
   table.extension = host_extension;
+}
+
+void HostState::keep_message(const std::string& text) {
+  pending.text = text, pending.serial = serial;
+  spoke = true;
+  const std::lock_guard lock(mutex);
+  message = text;
 }
 
 std::string HostState::take_message() {

@@ -12,7 +12,9 @@
 namespace sluice {
 
 struct HostState {
-  HostState(ThreadPool& pool, std::string who);
+  // `owner`: of the instance that makes this one its part; its bytes and counters are the owner's, and the owner hears
+  // its messages too.
+  HostState(Registry& registry, const sluice_module& module, HostState* owner);
   HostState(const HostState&) = delete;
 
   // The message given to fail() on this thread since the last take, else the last one given on another
@@ -23,16 +25,26 @@ struct HostState {
     if (spoke.load(std::memory_order_relaxed)) take_message();
   }
 
+  // The one whose bytes and counters are shown.
+  HostState& root() { return owner ? owner->root() : *this; }
+  // Keeps a message of the call now running on this thread.
+  void keep_message(const std::string& text);
+
   sluice_host table{};
-  ThreadPool& pool;
-  const uint64_t serial;  // no other host ever has it, while addresses are used again
-  const std::string who;  // "evictor h2o", opens log lines and errors
+  Registry& registry;
+  const sluice_module* const module;
+  HostState* const owner;
+  const uint64_t serial;              // no other host ever has it, while addresses are used again
+  const std::string who;              // "evictor h2o", opens log lines and errors
+  std::atomic<bool> creating{false};  // create() is running
   std::atomic<uint64_t> bytes{0};
   std::atomic<bool> spoke{false};  // fail() was called since the last take
   std::mutex mutex;                // of what follows
   std::vector<Counter> counters;
   std::string message;
+  std::vector<Instance> parts;  // last: they go first
 };
+inline HostState& state_of(const sluice_host* host) { return *static_cast<HostState*>(host->ctx); }
 
 // An Error for a status that a module returned, worded for the user.
 [[noreturn]] void throw_status(HostState& host, sluice_status status, std::string_view verb);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "sluice/backend.h"
+#include "sluice/extensions.h"
 
 namespace sluice {
 namespace {
@@ -37,12 +39,25 @@ constexpr Interface kInterfaces[] = {
     {"sluice.backend", 1, SLUICE_BACKEND_LAYOUT, kBackendMembers},
 };
 
+// An optional table: two 32-bit numbers, of which the first is its layout, then its functions, listed as those of an
+// interface are.
 struct KnownExtension {
   const char* id;
   uint32_t layout;
+  std::string_view members;
 };
-constexpr KnownExtension kExtensions[] = {{SLUICE_CODEC_CUDA, SLUICE_CODEC_CUDA_LAYOUT},
-                                          {SLUICE_BACKEND_REPLAY, SLUICE_BACKEND_REPLAY_LAYOUT}};
+constexpr KnownExtension kExtensions[] = {
+    {SLUICE_CODEC_CUDA, SLUICE_CODEC_CUDA_LAYOUT, ""},
+    {SLUICE_BACKEND_REPLAY, SLUICE_BACKEND_REPLAY_LAYOUT, ""},
+    {SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_ROWS_LAYOUT, "inserted select"},
+    {SLUICE_EVICTOR_WINDOW, SLUICE_EVICTOR_WINDOW_LAYOUT, "size observe"},
+    {SLUICE_EVICTOR_BUDGET, SLUICE_EVICTOR_BUDGET_LAYOUT, "layer split? select+"},
+};
+constexpr const char* kEvictorExtensions[] = {SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_WINDOW, SLUICE_EVICTOR_BUDGET};
+constexpr size_t kExtensionHead = 2 * sizeof(uint32_t);
+static_assert(kExtensionHead + 2 * sizeof(void*) == sizeof(sluice_evictor_rows));
+static_assert(kExtensionHead + 2 * sizeof(void*) == sizeof(sluice_evictor_window));
+static_assert(kExtensionHead + 3 * sizeof(void*) == sizeof(sluice_evictor_budget));
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -63,10 +78,9 @@ bool is_name(const char* text) {
   return true;
 }
 
-std::string refuse_table(const sluice_module& module, std::string_view members) {
-  if (!module.table) return "its table is NULL";
+// `entry`: the first of the functions.
+std::string refuse_members(const char* entry, std::string_view members) {
   if (members.empty()) return {};
-  const char* entry = static_cast<const char*>(module.table);
   bool last = false;
   for (std::string_view member : split(members, ' ')) {
     void* function = nullptr;
@@ -79,6 +93,23 @@ std::string refuse_table(const sluice_module& module, std::string_view members) 
     if (mark != '+' && mark != '?' && !present) return fmt::format("its {} is NULL", member);
     last = present;
   }
+  return {};
+}
+
+std::string refuse_extension(const KnownExtension& known, const void* table) {
+  uint32_t layout = 0;
+  std::memcpy(&layout, table, sizeof layout);
+  if (layout != known.layout)
+    return fmt::format("was built against other headers (layout 0x{:08X}, this host has 0x{:08X})", layout,
+                       known.layout);
+  std::string reason = refuse_members(static_cast<const char*>(table) + kExtensionHead, known.members);
+  if (!reason.empty()) return "cannot be used: " + reason;
+  if (std::string_view(known.id) != SLUICE_EVICTOR_BUDGET) return {};
+  const auto& budget = *static_cast<const sluice_evictor_budget*>(table);
+  if (budget.ragged > 1) return fmt::format("cannot be used: its ragged is {}, neither 0 nor 1", budget.ragged);
+  if (budget.ragged != (budget.split ? 1u : 0u))
+    return fmt::format("cannot be used: its ragged is {}, but its split and select are {}", budget.ragged,
+                       budget.split ? "given" : "NULL");
   return {};
 }
 
@@ -185,13 +216,21 @@ Extension find_extension(const sluice_module& module, std::string_view id) {
     if (known.id != id) continue;
     const void* table = module.extension(known.id);
     if (!table) return {};
-    uint32_t layout = 0;
-    std::memcpy(&layout, table, sizeof layout);
-    if (layout == known.layout) return {table, {}};
-    return {nullptr, fmt::format("its {} was built against other headers (layout 0x{:08X}, this host has 0x{:08X})", id,
-                                 layout, known.layout)};
+    const std::string reason = refuse_extension(known, table);
+    if (reason.empty()) return {table, {}};
+    return {nullptr, fmt::format("its {} {}", id, reason)};
   }
   return {};
+}
+
+std::span<const char* const> evictor_extensions() { return kEvictorExtensions; }
+
+const uint32_t* evictor_extension_layout(std::string_view id) {
+  if (std::find(std::begin(kEvictorExtensions), std::end(kEvictorExtensions), id) == std::end(kEvictorExtensions))
+    return nullptr;
+  return &std::find_if(std::begin(kExtensions), std::end(kExtensions), [&](const auto& e) {
+            return e.id == id;
+          })->layout;
 }
 
 Verdict judge_module(const sluice_module& module, std::span<const Interface> interfaces) {
@@ -215,9 +254,13 @@ Verdict judge_module(const sluice_module& module, std::span<const Interface> int
     return refuse(fmt::format("was built against other headers (layout 0x{:08X}, this host has 0x{:08X})",
                               module.layout, same->layout));
   }
-  std::string reason = refuse_table(module, same->members);
+  if (!module.table) return refuse("its table is NULL");
+  std::string reason = refuse_members(static_cast<const char*>(module.table), same->members);
   if (reason.empty() && (!module.summary || !module.version)) reason = "it gives no summary or no version";
   if (reason.empty()) reason = refuse_params(module, interface_noun(module.interface_id));
+  if (id.name == parse_interface_id(SLUICE_EVICTOR).name)
+    for (const char* extension : kEvictorExtensions)
+      if (reason.empty()) reason = find_extension(module, extension).reason;
   if (!reason.empty()) return refuse(std::move(reason));
 
   // Step by step to the newest revision, each step an adapter.

@@ -42,12 +42,17 @@ struct Verdict {
 };
 Verdict judge_module(const sluice_module& module, std::span<const Interface> interfaces = known_interfaces());
 
-// A module's optional table, such as SLUICE_CODEC_CUDA, once its layout is known to be this host's. `table` NULL and
-// no reason: the module has none, or the host does not know the id.
+// A module's optional table, such as SLUICE_CODEC_CUDA, once its layout is known to be this host's and its members are
+// sound. `table` NULL and no reason: the module has none, or the host does not know the id.
 struct Extension {
   const void* table = nullptr;
   std::string reason;  // why a table that is there cannot be used
 };
 Extension find_extension(const sluice_module& module, std::string_view id);
+// What evictors may offer (sluice/extensions.h). One that cannot be used refuses its module: without it, that would be
+// another policy under the same name.
+std::span<const char* const> evictor_extensions();
+// The layout number that this host has for an evictor's extension, or NULL for any other id.
+const uint32_t* evictor_extension_layout(std::string_view id);
 
 }  // namespace sluice

@@ -42,19 +42,37 @@ std::string who(const sluice_module& module) {
 }
 
 template <class Create>
-Instance create(const sluice_module& module, std::span<const sluice_value> values, ThreadPool& pool, Create&& call,
-                void (*destroy)(void*)) {
+Instance create(Registry& registry, const sluice_module& module, std::span<const sluice_value> values, HostState* owner,
+                Create&& call, void (*destroy)(void*)) {
   if (values.size() != module.param_count) {
     throw Error(fmt::format("{}, create: takes {} parameters, got {}", who(module), module.param_count, values.size()),
                 kExitFailed);
   }
-  auto host = std::make_shared<HostState>(pool, who(module));
+  auto host = std::make_shared<HostState>(registry, module, owner);
   void* self = nullptr;
+  host->creating = true;
   const sluice_status status = call(&host->table, values.data(), &self);
+  host->creating = false;
   if (status != SLUICE_OK) throw_status(*host, status, "create");
   host->drop_message();
   if (!self) throw Error(fmt::format("{}, create: succeeded but gave no instance", who(module)), kExitFailed);
   return Instance(module, self, std::move(host), destroy);
+}
+
+Instance create_policy(Registry& registry, const sluice_module& module, const sluice_geometry& geometry,
+                       std::span<const sluice_value> values, HostState* owner) {
+  const auto start = [&](auto& table) {
+    return create(
+        registry, module, values, owner,
+        [&](const sluice_host* host, const sluice_value* params, void** self) {
+          return table.create(host, &geometry, params, self);
+        },
+        table.destroy);
+  };
+  const std::string_view id = module.interface_id;
+  if (id == SLUICE_EVICTOR) return start(*static_cast<const sluice_evictor*>(module.table));
+  if (id == SLUICE_CODEC) return start(*static_cast<const sluice_codec*>(module.table));
+  throw Error(fmt::format("{} is neither an evictor nor a codec", module.name), kExitFailed);
 }
 
 }  // namespace
@@ -64,6 +82,7 @@ struct Registry::Impl {
 
   ThreadPool& pool;
   std::vector<Module> modules;
+  PartParamsReader read_part_params = nullptr;
 
   void add(const sluice_plugin& plugin, const fs::path& library) {
     if (std::string reason = refuse_entry(&plugin); !reason.empty()) {
@@ -173,18 +192,19 @@ const sluice_module& Registry::find(std::string_view interface_id, std::string_v
 
 Instance Registry::create_policy(const sluice_module& module, const sluice_geometry& geometry,
                                  std::span<const sluice_value> values) {
-  const auto start = [&](auto& table) {
-    return create(
-        module, values, impl_->pool,
-        [&](const sluice_host* host, const sluice_value* params, void** self) {
-          return table.create(host, &geometry, params, self);
-        },
-        table.destroy);
-  };
-  const std::string_view id = module.interface_id;
-  if (id == SLUICE_EVICTOR) return start(*static_cast<const sluice_evictor*>(module.table));
-  if (id == SLUICE_CODEC) return start(*static_cast<const sluice_codec*>(module.table));
-  throw Error(fmt::format("{} is neither an evictor nor a codec", module.name), kExitFailed);
+  return sluice::create_policy(*this, module, geometry, values, nullptr);
+}
+
+void Registry::read_part_params_with(PartParamsReader reader) { impl_->read_part_params = reader; }
+bool Registry::reads_part_params() const { return impl_->read_part_params != nullptr; }
+
+Instance Registry::create_part(const sluice_module& module, const sluice_geometry& geometry,
+                               std::string_view parameters, HostState& owner) {
+  Instance part;
+  impl_->read_part_params(module, parameters, [&](std::span<const sluice_value> values) {
+    part = sluice::create_policy(*this, module, geometry, values, &owner);
+  });
+  return part;
 }
 
 Instance Registry::create_backend(const sluice_module& module, std::span<const sluice_value> values) {
@@ -192,7 +212,7 @@ Instance Registry::create_backend(const sluice_module& module, std::span<const s
     throw Error(fmt::format("{} is no backend", module.name), kExitFailed);
   }
   const auto& table = *static_cast<const sluice_backend*>(module.table);
-  return create(module, values, impl_->pool, table.create, table.destroy);
+  return create(*this, module, values, nullptr, table.create, table.destroy);
 }
 
 }  // namespace sluice

@@ -29,6 +29,11 @@ struct Module {
   std::string reason;                     // why it is unavailable, a sentence for the user
 };
 
+// Reads the parameters of a part (sluice.host.modules/1), written as TOML writes them, and calls `use` once with one
+// value per parameter of the module; they live as long as that call. Throws Error. core/config has one.
+using PartParamsReader = void (*)(const sluice_module& module, std::string_view text,
+                                  const std::function<void(std::span<const sluice_value>)>& use);
+
 // One created instance: the module's table, its self, and the host services it was given.
 // Destroyed before the registry. Move-only.
 class Instance {
@@ -83,6 +88,13 @@ class Registry {
                          std::span<const sluice_value> values);  // evictor or codec
   Instance create_backend(const sluice_module& module, std::span<const sluice_value> values);
   ThreadPool& pool();
+
+  // Until it knows how to read a part's parameters, the registry lets no module have parts.
+  void read_part_params_with(PartParamsReader reader);
+  bool reads_part_params() const;
+  // For parts.h: an evictor or codec that belongs to the instance of `owner`.
+  Instance create_part(const sluice_module& module, const sluice_geometry& geometry, std::string_view parameters,
+                       struct HostState& owner);
 
  private:
   struct Impl;

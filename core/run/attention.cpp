@@ -130,7 +130,21 @@ void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t
     i = end;
   }
   if (order_.size() < parts_.size()) attend_coded(layer, a, positions);
+  keep_queries(layer, a);
   if (watch) watch(layer, a);
+}
+
+// The queries that evictors want to see of a prompt's last tokens. Whoever ends the layer waits for the queue first.
+void CacheAttention::keep_queries(uint32_t layer, const Activations& a) {
+  for (const BatchPart& part : parts_) {
+    const QueryWindow window = part.cache->window(layer);
+    const uint32_t first = std::max(window.first, part.offset),
+                   end = std::min(window.first + window.count, part.offset + part.count);
+    if (first >= end) continue;
+    ops_.read(a.q.data + uint64_t(part.first + first - part.offset) * a.q.cols,
+              window.rows + uint64_t(first - window.first) * a.q.cols,
+              uint64_t(end - first) * a.q.cols * sizeof(float));
+  }
 }
 
 void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a,

@@ -18,6 +18,7 @@ struct BatchPart {
   SequenceCache* cache;
   uint32_t first, count;
   uint32_t signal_from;  // rows of the batch from here on feed the evictor's signal
+  uint32_t offset = 0;   // of its first row among the tokens that are coming to the cache
 };
 
 class CacheAttention final : public Attention {
@@ -45,6 +46,7 @@ class CacheAttention final : public Attention {
   void attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a, const uint32_t* positions);
   void attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions);
   void coded_lane(uint32_t layer, const Group& group, uint32_t head, const Activations& a, const uint32_t* positions);
+  void keep_queries(uint32_t layer, const Activations& a);
   bool fused(uint32_t layer, const BatchPart& part) const;
   const sluice_signal* wanted(const SequenceCache& cache, uint32_t layer) const;
   Memory memory() { return {&arena_, &owner_}; }

@@ -213,7 +213,7 @@ void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink
     const Feed& f = feeds[i];
     const uint32_t n = uint32_t(f.tokens.size());
     f.cache->begin(n);
-    r.parts.push_back({f.cache, row, n, row});
+    r.parts.push_back({f.cache, row, n, row, 0});
     for (uint32_t t = 0; t < n; t++, row++) {
       r.host_tokens[row] = uint32_t(f.tokens[t]), r.host_positions[row] = f.cache->seen() + t;
       if (f.want == Want::kAll || (f.want == Want::kLast && t + 1 == n)) {
@@ -275,7 +275,7 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
       lane.ops.write(r.positions, r.host_positions.data(), rows * sizeof(uint32_t));
       lane.ops.write(r.places, &places[uint64_t(first) * p.kv_heads],
                      uint64_t(rows) * p.kv_heads * sizeof(sluice_store));
-      const BatchPart part{&cache, 0, rows, signal_from > first ? std::min(signal_from - first, rows) : 0};
+      const BatchPart part{&cache, 0, rows, signal_from > first ? std::min(signal_from - first, rows) : 0, first};
       lane.attention.begin({&part, 1}, true);
       lane.attention.set_places(r.places);
       Activations a = activations(rows);

@@ -126,6 +126,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
     r.settings = describe_policy(*entry.config, *entry.policy, runners[i].budget);
     const CacheCounters c = runners[i].cache->counters();
     if (c.rescued) r.stats.push_back({"rescued rows", double(c.rescued)});
+    if (c.decoded) r.stats.push_back({"rows decoded for the evictor", double(c.decoded)});
   }
   if (options.speed && fed == n) measure_speed(engine, runners, tokens, options, results);
   return results;

@@ -50,6 +50,7 @@ void check_signal(const Instance& evictor, const sluice_signal& signal) {
 }
 
 std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry) {
+  registry.read_part_params_with(read_part_params);
   auto policy = std::make_unique<Policy>();
   policy->name = config.name, policy->geometry = geometry;
   policy->interval = config.cache.interval, policy->chunk = config.cache.chunked ? config.cache.chunk : 0;
@@ -99,11 +100,10 @@ std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, c
             "it; use another codec or no evictor",
             config.name, layer.codec[side]->module().name, layer.evictor->module().name));
     }
-    if (layer.evictor)
-      for (uint32_t prompt : {0u, 1u}) {
-        layer.evictor->table<sluice_evictor>().signal(layer.evictor->self(), prompt, &layer.signal[prompt]);
-        check_signal(*layer.evictor, layer.signal[prompt]);
-      }
+    if (layer.evictor) {
+      set_evictor(layer, *layer.evictor);
+      for (const sluice_signal& signal : layer.signal) check_signal(*layer.evictor, signal);
+    }
     policy->layers.push_back(layer);
   }
   return policy;

@@ -1,8 +1,9 @@
 /* sluice/extensions.h - what an evictor may offer or use beyond sluice.evictor/1: rows of K and V, the last queries
  * of a prompt, budgets of its own per layer and head, and other evictors as its parts. Each is a frozen table of its
  * own, reached through sluice_module.extension (an evictor's) or host->extension (the host's), and begins with its
- * layout number. A host that does not know an id ignores it, so an evictor that cannot work without the service says
- * so in create(). */
+ * layout number. A host that does not know an id ignores it. An evictor that cannot work without the service says so in
+ * create(), where host->extension(host, SLUICE_EVICTOR_ROWS) is NULL if the host does not know it, and else points to
+ * the layout number that the host has for it. */
 #ifndef SLUICE_EXTENSIONS_H
 #define SLUICE_EXTENSIONS_H
 
@@ -21,7 +22,7 @@ extern "C" {
   (SLUICE_EVICTOR_ROWS_TEXT ^ SLUICE_FOLD2(sizeof(sluice_evictor_rows), sizeof(sluice_rows)))
 
 /* The rows of one layer of one sequence, as attention reads them: dense ones as stored in F16, coded ones decoded.
- * Readable during the call that it was given to. */
+ * Readable during the call that it was given to, by any thread. */
 typedef struct sluice_rows {
   void *ctx; /* belongs to the host */
   uint32_t kv_heads, head_dim;
@@ -62,7 +63,8 @@ typedef struct sluice_evictor_window {
   /* Called for a prompt after insert() and observe(), before select(): queries[h * count + i][head_dim] of query head
    * h and the i-th of the last `count` tokens (fewer than size() if the prompt is shorter), rotated, not scaled; the
    * query at positions[i] sees the tokens at positions up to its own. Query heads of a kv head are neighbours. `rows`
-   * as in sluice_evictor_rows. [as the evictor's own functions] */
+   * as in sluice_evictor_rows. A prompt that is fed in chunks comes to a state for decoding, and each chunk of two or
+   * more tokens counts as a prompt. [as the evictor's own functions] */
   void (*observe)(const void *self, void *state, const sluice_lanes *lanes, uint32_t count, const float *queries,
                   const uint32_t *positions, const sluice_rows *rows);
 } sluice_evictor_window;
@@ -78,7 +80,8 @@ typedef struct sluice_evictor_window {
 typedef struct sluice_evictor_budget {
   uint32_t layout; /* SLUICE_EVICTOR_BUDGET_LAYOUT */
   uint32_t ragged; /* 1: split() and select() below are called instead of the evictor's select(), and lanes of one layer
-                      may hold different counts. 0: only layer() is called */
+                      may hold different counts, so resize() may also come while decoding, once all that came has been
+                      inserted. 0: only layer() is called */
   /* Of a mean of `budget` tokens per lane over all layers, how many a lane of `layer` gets on average; it becomes
    * lanes->budget there. The host refuses budgets whose sum over layers exceeds layers * budget, or that are below
    * `interval`. Deterministic. */

@@ -149,14 +149,12 @@ std::unique_ptr<Policy> make_policy(Registry& registry, const PolicyOptions& o) 
     return &policy->instances.back();
   };
   LayerPolicy layer;
-  layer.evictor = make(SLUICE_EVICTOR, o.evictor, o.evictor_params);
+  if (const Instance* evictor = make(SLUICE_EVICTOR, o.evictor, o.evictor_params)) set_evictor(layer, *evictor);
   layer.codec[0] = make(SLUICE_CODEC, o.key_codec, o.codec_params),
   layer.codec[1] = make(SLUICE_CODEC, o.value_codec, o.codec_params);
   for (uint32_t side : {0u, 1u})
     if (layer.codec[side])
       layer.codec[side]->table<sluice_codec>().plan(layer.codec[side]->self(), side, &layer.plan[side]);
-  for (uint32_t p : {0u, 1u})
-    if (layer.evictor) layer.evictor->table<sluice_evictor>().signal(layer.evictor->self(), p, &layer.signal[p]);
   policy->layers.assign(o.layers, layer);
   return policy;
 }
@@ -213,7 +211,8 @@ std::map<uint32_t, std::vector<float>> CacheDriver::visible(uint32_t layer, uint
   for (const sluice_span& s : dense)
     for (uint32_t r = 0; r < s.rows; r++) {
       std::vector<float> row(d);
-      for (uint32_t c = 0; c < d; c++) row[c] = sluice_from_half(static_cast<const uint16_t*>(s.src)[size_t(r) * d + c]);
+      for (uint32_t c = 0; c < d; c++)
+        row[c] = sluice_from_half(static_cast<const uint16_t*>(s.src)[size_t(r) * d + c]);
       add(s, r, row);
     }
   const auto coded = cache.coded_spans(layer, head, side);
@@ -246,6 +245,15 @@ static std::map<uint32_t, double> probabilities(const std::vector<float>& q,
   for (auto& [at, s] : p) sum += s = std::exp(s - top);
   for (auto& [at, s] : p) s /= sum;
   return p;
+}
+
+void CacheDriver::keep_queries(uint32_t layer, uint32_t first) {
+  const QueryWindow window = cache.window(layer);
+  for (uint32_t i = 0; i < window.count; i++)
+    for (uint32_t h = 0; h < policy_.geometry.heads; h++)
+      for (uint32_t c = 0; c < policy_.geometry.head_dim; c++)
+        window.rows[(size_t(i) * policy_.geometry.heads + h) * policy_.geometry.head_dim + c] =
+            rows_.at(kRowQ, layer, first + window.first + i, h, c);
 }
 
 void CacheDriver::attend(uint32_t layer, uint32_t first, uint32_t n, bool prompt) {
@@ -299,6 +307,7 @@ void CacheDriver::step(uint32_t n) {
     std::vector<sluice_store> places(n * g.kv_heads);
     cache.place(l, places.data());
     write_rows(l, n, places, first);
+    keep_queries(l, first);
     attend(l, first, n, false);
   }
   for (uint32_t l = 0; l < g.layers; l++) cache.end_layer(l);
@@ -315,6 +324,7 @@ void CacheDriver::prompt(uint32_t n, const CacheDriver* prefix) {
     std::vector<sluice_store> places(n * g.kv_heads);
     cache.place(l, places.data());
     write_rows(l, n, places, first);
+    keep_queries(l, first);
     attend(l, first, n, true);
     cache.end_prompt_layer(l);
   }

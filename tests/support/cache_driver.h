@@ -55,6 +55,7 @@ class CacheDriver {
 
  private:
   void write_rows(uint32_t layer, uint32_t n, const std::vector<sluice_store>& places, uint32_t first);
+  void keep_queries(uint32_t layer, uint32_t first);
   void attend(uint32_t layer, uint32_t first, uint32_t n, bool prompt);
   void check_ledger();
   const Policy& policy_;

@@ -7,7 +7,9 @@
 #include <memory>
 #include <vector>
 
+#include "core/config/config.h"
 #include "support/cache_driver.h"
+#include "support/extension_evictors.h"
 
 namespace sluice::testing {
 
@@ -22,6 +24,8 @@ struct CacheSetup : ::testing::Test {
   CacheSetup() {
     registry.add(memory_backend_plugin());
     registry.add(identity_codec_plugin());
+    registry.add(extension_evictors_plugin());
+    registry.read_part_params_with(read_part_params);
     backend = registry.create_backend(registry.find(SLUICE_BACKEND, "memory"), {});
     arena = std::make_unique<Arena>(backend, uint64_t(256) << 20);
     identity = arena->allocate(8192 * 4, owner);

@@ -8,6 +8,7 @@
 
 #include "core/run/engine.h"
 #include "core/run/policy_builder.h"
+#include "support/extension_evictors.h"
 
 namespace sluice::testing {
 
@@ -19,8 +20,10 @@ struct RunSetup {
   std::vector<std::unique_ptr<Policy>> policies;  // policy() keeps them
 
   // `context`: positions to be ready for.
-  explicit RunSetup(const std::filesystem::path& path, uint32_t context, unsigned threads = 2, std::vector<std::string> settings = {})
+  explicit RunSetup(const std::filesystem::path& path, uint32_t context, unsigned threads = 2,
+                    std::vector<std::string> settings = {})
       : pool(threads), registry(folders(), pool), model("model.path=\"" + path.string() + "\"") {
+    registry.add(extension_evictors_plugin());
     Engine::Options options;
     options.context = context;
     engine = std::make_unique<Engine>(registry, config(std::move(settings)), options);
