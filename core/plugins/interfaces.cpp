@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sluice/backend.h"
+#include "sluice/extensions.h"
 
 namespace sluice {
 namespace {
@@ -42,7 +43,10 @@ struct KnownExtension {
   uint32_t layout;
 };
 constexpr KnownExtension kExtensions[] = {{SLUICE_CODEC_CUDA, SLUICE_CODEC_CUDA_LAYOUT},
-                                          {SLUICE_BACKEND_REPLAY, SLUICE_BACKEND_REPLAY_LAYOUT}};
+                                          {SLUICE_BACKEND_REPLAY, SLUICE_BACKEND_REPLAY_LAYOUT},
+                                          {SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_ROWS_LAYOUT},
+                                          {SLUICE_EVICTOR_WINDOW, SLUICE_EVICTOR_WINDOW_LAYOUT},
+                                          {SLUICE_EVICTOR_BUDGET, SLUICE_EVICTOR_BUDGET_LAYOUT}};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
