@@ -40,7 +40,7 @@ TEST(CheckProgram, PrintsTheLineThatRunsAFailureAgain) {
 TEST(CheckProgram, SkipsWhatRestsOnWhatFailed) {
   const Outcome outcome = sluice({"plugin", "check", kLiars + "/wrong_layout.sluice.so"});
   EXPECT_THAT(outcome.out,
-              AllOf(HasSubstr("library-layout         FAIL    module \"liar\" was built against other headers"),
+              AllOf(HasSubstr("library-layout         FAIL    module \"liar\": was built against other headers"),
                     HasSubstr("skip    library-layout failed\n")));
 }
 

@@ -95,7 +95,7 @@ void evictor_number(const Subject& subject) {
     const uint32_t middle = (most + refused) / 2;
     (gives(middle) ? most : refused) = middle;
   }
-  for (uint32_t n : {1u, 7u, must, most}) {
+  for (uint32_t n : {1u, 2u, 5u, 7u, must, most}) {
     EvictorDriver driver = trial.driver(1, kPlain);
     driver.insert(live);
     driver.observe(live, trial.attention(1));

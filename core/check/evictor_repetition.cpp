@@ -2,6 +2,7 @@
 // and new slot numbers, and on many threads.
 #include <fmt/format.h>
 
+#include <latch>
 #include <optional>
 #include <thread>
 
@@ -100,10 +101,12 @@ void evictor_threads(const Subject& subject) {
   Record alone[kThreads], together[kThreads];
   std::optional<std::string> wrong[kThreads];
   std::vector<std::thread> threads;
+  std::latch start(kThreads);
   for (uint32_t t = 0; t < kThreads; t++) alone[t] = run(trial, Habits{}, t + 2, t).victims;
   for (uint32_t t = 0; t < kThreads; t++)
     threads.emplace_back([&, t] {
       try {
+        start.arrive_and_wait();
         for (int again = 0; again < 3; again++) together[t] = run(trial, Habits{}, t + 2, t).victims;
       } catch (const std::exception& error) {
         wrong[t] = error.what();

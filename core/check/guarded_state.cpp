@@ -8,7 +8,8 @@
 namespace sluice::check {
 namespace {
 
-constexpr unsigned char kGuardByte = 0xA5, kPoison = 0xDB;
+// The poison is a small number as a float and as a double, so that what is added to it shows, and no address.
+constexpr unsigned char kGuardByte = 0xA5, kPoison = 0x3C;
 
 bool all(const unsigned char* from, size_t bytes, unsigned char value) {
   return std::all_of(from, from + bytes, [&](unsigned char b) { return b == value; });
@@ -17,8 +18,7 @@ bool all(const unsigned char* from, size_t bytes, unsigned char value) {
 }  // namespace
 
 GuardedState::GuardedState(size_t bytes) : bytes_(bytes) {
-  place_[0] = fresh(0);
-  place_[1] = fresh(kPoison);
+  for (Place& place : place_) place = fresh(&place == &place_[0] ? 0 : kPoison);
 }
 
 GuardedState::GuardedState(const GuardedState& other) : GuardedState(other.bytes_) {
@@ -27,10 +27,7 @@ GuardedState::GuardedState(const GuardedState& other) : GuardedState(other.bytes
 
 GuardedState& GuardedState::operator=(const GuardedState& other) {
   if (this == &other) return *this;
-  GuardedState copy(other);
-  std::swap(bytes_, copy.bytes_), std::swap(place_[0], copy.place_[0]), std::swap(place_[1], copy.place_[1]);
-  at_ = copy.at_;
-  return *this;
+  return *this = GuardedState(other);
 }
 
 GuardedState::Place GuardedState::fresh(unsigned char fill) const {
@@ -43,19 +40,20 @@ GuardedState::Place GuardedState::fresh(unsigned char fill) const {
 }
 
 void GuardedState::move() {
-  std::memcpy(place_[1 - at_].data, data(), bytes_);
+  const size_t next = (at_ + 1) % kPlaces;
+  std::memcpy(place_[next].data, data(), bytes_);
   std::memset(data(), kPoison, bytes_);
-  at_ = 1 - at_;
+  at_ = next;
 }
 
 const char* GuardedState::damage() const {
-  const Place &now = place_[at_], &before = place_[1 - at_];
-  if (!all(now.data - kGuard, kGuard, kGuardByte) || !all(now.data + bytes_, kGuard, kGuardByte))
-    return "past its state";
-  return all(before.data - kGuard, kGuard, kGuardByte) && all(before.data, bytes_, kPoison) &&
-                 all(before.data + bytes_, kGuard, kGuardByte)
-             ? ""
-             : "where its state was before";
+  const auto guarded = [&](const Place& place) {
+    return all(place.data - kGuard, kGuard, kGuardByte) && all(place.data + bytes_, kGuard, kGuardByte);
+  };
+  if (!guarded(place_[at_])) return "past its state";
+  for (size_t i = 0; i < kPlaces; i++)
+    if (i != at_ && !(guarded(place_[i]) && all(place_[i].data, bytes_, kPoison))) return "where its state was before";
+  return "";
 }
 
 bool operator==(const GuardedState& a, const GuardedState& b) {

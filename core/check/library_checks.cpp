@@ -48,7 +48,7 @@ const Interface* known_interface(const sluice_module& module) {
 }
 
 std::string named(const sluice_module& module) {
-  return fmt::format("module \"{}\" ", module.name ? printable(module.name) : "");
+  return fmt::format("module \"{}\": ", module.name ? printable(module.name) : "");
 }
 
 void library_file(const Subject& subject) {

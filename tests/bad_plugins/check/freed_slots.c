@@ -14,7 +14,7 @@ static sluice_status again(const void* self, void* state, const sluice_lanes* la
   const sluice_status status = choose(self, state, lanes, n, victims);
   if (status != SLUICE_OK || n == 0) return status;
   if (notes_of(state)[FREED]) victims[0] = notes_of(state)[FREED] - 1;
-  notes_of(state)[FREED] = victims[0] + 1;
+  notes_of(state)[FREED] = victims[n - 1] + 1;
   return status;
 }
 PUBLISH(create, destroy, wants, state_size, reset, resize, refill, observe, again)

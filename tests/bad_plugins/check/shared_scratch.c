@@ -1,14 +1,16 @@
 /* Chooses in a scratch list that all threads share. */
+#include <sched.h>
+
 #include "good.h"
 
 static volatile uint32_t scratch[256];
 static sluice_status crowd(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, uint32_t* victims) {
   const sluice_status status = choose(self, state, lanes, n, victims);
   const uint32_t all = lanes->count * n;
-  uint32_t i, wait;
+  uint32_t i;
   if (status != SLUICE_OK || all > 256) return status;
   for (i = 0; i < all; i++) scratch[i] = victims[i];
-  for (wait = 0; wait < 20000; wait++) i = scratch[0];
+  sched_yield();
   for (i = 0; i < all; i++) victims[i] = scratch[i];
   return status;
 }

@@ -2,8 +2,9 @@
 #include "good.h"
 
 static sluice_status note(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, uint32_t* victims) {
-  notes_of(state)[0] = 1;
-  return choose(self, state, lanes, n, victims);
+  const sluice_status status = choose(self, state, lanes, n, victims);
+  if (status == SLUICE_OK) notes_of(state)[0] = 1;
+  return status;
 }
 static void carry(const void* self, void* state, const sluice_lanes* lanes, const void* old,
                   const sluice_lanes* old_lanes, const uint32_t* slots) {
