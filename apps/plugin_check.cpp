@@ -62,7 +62,7 @@ int run_plugin_check(std::span<const std::string> args) {
   add_subject_options(options);
   options.add_options()("json", "the result as JSON")("only-failed", "print what failed and the counts")(
       "include", Text()->value_name("REGEX"), "run checks whose names match")(
-      "fuzz", Text()->value_name("SECONDS"), "repeat each module's checks with new seeds, all together for so long")(
+      "fuzz", Text()->value_name("SECONDS"), "repeat the checks of each module with new seeds for so long")(
       "limit", Text()->value_name("SECONDS"), "end every check after so long (default: its own limit)")(
       "in-process", "no children: for debuggers; a crash ends the program")("list", "list the checks there are")(
       "markdown", "with --list: as Markdown")("path", Texts()->composing()->value_name("FOLDER"),
@@ -108,7 +108,7 @@ int run_plugin_try(std::span<const std::string> args) {
   task.check = words->positional[0];
   task.library = std::filesystem::absolute(words->positional[1]);
   if (task.check == "list") {
-    const std::string list = check::to_json(check::list_offers(task.library));
+    const std::string list = check::to_json(check::list_offers(task.library, words->list("set")));
     if (child)
       check::answer(list);
     else

@@ -82,6 +82,7 @@ TEST(CheckProgram, RefusesWhatItCannotUse) {
   refused({good, "--include", "evictor-forc"}, "matches no check (did you mean \"evictor-fork\"?)");
   refused({good, "--include", "("}, "is no regular expression");
   refused({"h2o", "--set", "recnet=1", "--include", "library-file"}, "no module here has a parameter \"recnet\"");
+  refused({"h2o", "--set", "decay=2", "--include", "library-file"}, "decay takes number, 0.0 to 1.0, not 2");
   refused({"h2o", "--set", "recent"}, "is not of the form K=V");
   refused({good, "--seed", "x"}, "--seed takes an integer");
 }

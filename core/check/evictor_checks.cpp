@@ -5,7 +5,7 @@ namespace sluice::check {
 
 std::span<const Check> evictor_checks() {
   static constexpr Check kChecks[] = {
-      {"evictor-create", "create() makes instances, or says why not; destroy() gives back all that host->alloc gave",
+      {"evictor-create", "create() makes instances or says why not; destroy() gives back what host->alloc gave",
        evictor_create, 10, true},
       {"evictor-signal", "signal() asks for a kind of signal that there is, and always for the same", evictor_signal},
       {"evictor-memory", "nothing is written outside the state and the victims asked for", evictor_memory, 10, true},

@@ -178,7 +178,7 @@ std::span<const Check> library_checks() {
       {"library-exports", "it exports nothing else", library_exports},
       {"library-constructors", "no code of its own runs when it is loaded", library_constructors},
       {"library-quiet",
-       "loading it starts no thread, opens no file, prints nothing, handles no signal, changes no rounding",
+       "loading starts no thread, opens no file, prints nothing, handles no signal, flushes no denormals",
        library_quiet},
       {"library-entry", "the entry point returns one and the same sluice_plugin of this ABI", library_entry, 10, true},
       {"library-interfaces", "its modules' interfaces are known to this host", library_interfaces, 10, true},

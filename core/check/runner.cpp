@@ -35,6 +35,16 @@ Result judge(const ChildEnd& end, double limit) {
   return result;
 }
 
+// In a child but for --in-process: the library is loaded for it. None where that fails.
+std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options) {
+  if (options.in_process) return list_offers(library, options.settings);
+  std::vector<std::string> words = {"plugin", "try", "list", library.string(), "--answer"};
+  for (const std::string& setting : options.settings) words.insert(words.end(), {"--set", setting});
+  const ChildEnd end = run_child(words, kListSeconds);
+  if (end.how == ChildEnd::How::kExit && !end.answer.empty()) return offers_from_json(end.answer);
+  return {};
+}
+
 class Runner {
  public:
   Runner(const RunOptions& options, const std::function<void(const Row&)>& on_row)
@@ -44,7 +54,7 @@ class Runner {
     for (const Area& area : areas())
       if (area.interface_id.empty()) run_list(area, {"", library, "", "", {}, options_.seed}, "");
     // A library that is unfit as a whole offers nothing; what is wrong with one module leaves the others.
-    for (const Offer& offer : offers_of(library)) run_module(library, offer);
+    for (const Offer& offer : offers_of(library, options_)) run_module(library, offer);
   }
 
   std::vector<Row> rows;
@@ -72,7 +82,7 @@ class Runner {
     return judge(run_child(words, limit), limit);
   }
 
-  // As carry_out(), again with new seeds until time is up or one fails.
+  // Once, then again with new seeds until time is up or one fails.
   Result repeat(Task& task, const Check& check, double seconds) const {
     using Clock = std::chrono::steady_clock;
     const auto start = Clock::now();
@@ -85,15 +95,12 @@ class Runner {
   }
 
   // Returns why checks that rest on these must be skipped, or `broken` if that says it already.
-  std::string run_list(const Area& area, Task task, std::string broken) {
-    const auto checks = area.checks();
-    const bool fuzzed = options_.fuzz_seconds > 0 && !task.module.empty();
-    const auto share = options_.fuzz_seconds / double(std::max<size_t>(checks.size(), 1));
-    for (const Check& check : checks) {
+  std::string run_list(const Area& area, Task task, std::string broken, double fuzz_seconds = 0) {
+    for (const Check& check : area.checks()) {
       if (!wanted(check)) continue;
       Row row{task, {Verdict::kSkip, broken, "", 0}};
       row.task.check = check.name;
-      if (broken.empty()) row.result = fuzzed ? repeat(row.task, check, share) : carry_out(row.task, check);
+      if (broken.empty()) row.result = repeat(row.task, check, fuzz_seconds);
       const bool unusable =
           failed(row.result.verdict) || (row.result.verdict == Verdict::kSkip && check.ground && !task.module.empty());
       if (broken.empty() && check.ground && unusable)
@@ -104,26 +111,21 @@ class Runner {
     return broken;
   }
 
-  std::vector<Offer> offers_of(const fs::path& library) const {
-    if (options_.in_process) return list_offers(library);
-    const ChildEnd end = run_child({"plugin", "try", "list", library.string(), "--answer"}, kListSeconds);
-    if (end.how == ChildEnd::How::kExit && !end.answer.empty()) return offers_from_json(end.answer);
-    return {};
-  }
-
   void run_module(const fs::path& library, const Offer& offer) {
     Task task{"", library, offer.interface_id, offer.name, {}, options_.seed};
     parameters_.insert(offer.parameters.begin(), offer.parameters.end());
-    for (const std::string& setting : options_.settings) {
-      const std::string name = setting.substr(0, setting.find('='));
-      if (std::find(offer.parameters.begin(), offer.parameters.end(), name) != offer.parameters.end())
-        task.settings.push_back(setting);
+    if (!offer.mistake.empty()) throw Error(offer.mistake);
+    task.settings = offer.settings;
+    std::vector<const Area*> lists;
+    size_t count = 0;
+    for (const Area& area : areas()) {
+      if (area.interface_id.empty() || area.interface_id != offer.interface_id) continue;
+      if (area.extended_only && !offer.extended) continue;
+      lists.push_back(&area);
+      for (const Check& check : area.checks()) count += wanted(check);
     }
     std::string broken = offer.reason;
-    for (const Area& area : areas())
-      if (area.interface_id == offer.interface_id && !area.interface_id.empty() &&
-          (offer.extended || !area.extended_only))
-        broken = run_list(area, task, broken);
+    for (const Area* area : lists) broken = run_list(*area, task, broken, options_.fuzz_seconds / double(count));
   }
 
   const RunOptions& options_;
@@ -131,14 +133,6 @@ class Runner {
   std::regex include_;
   std::set<std::string> parameters_;
 };
-
-// Whether the library has a module of this name: a child looks.
-bool offers_module(const fs::path& library, const std::string& name) {
-  const ChildEnd end = run_child({"plugin", "try", "list", library.string(), "--answer"}, kListSeconds);
-  if (end.how != ChildEnd::How::kExit || end.answer.empty()) return false;
-  const std::vector<Offer> offers = offers_from_json(end.answer);
-  return std::any_of(offers.begin(), offers.end(), [&](const Offer& offer) { return offer.name == name; });
-}
 
 }  // namespace
 
@@ -171,7 +165,8 @@ fs::path find_library(const std::string& name, std::span<const fs::path> folders
   for (size_t i = 0; i < libraries.size(); i++)
     if (names[i] == name || libraries[i].filename() == name) return fs::canonical(libraries[i]);
   for (const fs::path& library : libraries)
-    if (offers_module(library, name)) return fs::canonical(library);
+    for (const Offer& offer : offers_of(library, {}))
+      if (offer.name == name) return fs::canonical(library);
   throw Error(fmt::format("there is neither a file nor a plugin \"{}\"{}; plugins were looked for in {}", name,
                           did_you_mean(name, names), join(folders)));
 }

@@ -15,7 +15,7 @@ namespace sluice::check {
 struct RunOptions {
   std::vector<std::string> settings;  // K=V, for every module that has a parameter K
   uint64_t seed = 1;
-  double fuzz_seconds = 0;   // repeats modules' checks with new seeds for so long
+  double fuzz_seconds = 0;   // per module, in which its checks are repeated with new seeds
   double limit_seconds = 0;  // of every check; 0: its own
   std::string include;       // a regular expression that names of checks must match in part; empty: all
   bool in_process = false;

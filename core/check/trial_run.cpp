@@ -62,6 +62,23 @@ void run_check(const Check& check, const Task& task) {
   check.run(subject);
 }
 
+void describe(const sluice_module& module, const std::vector<std::string>& settings, Offer& offer) {
+  for (const char* id : {SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_WINDOW, SLUICE_EVICTOR_BUDGET})
+    offer.extended = offer.extended || find_extension(module, id).table;
+  for (const sluice_param& param : std::span(module.params, module.param_count)) {
+    offer.parameters.emplace_back(param.name);
+    for (const std::string& setting : settings)
+      if (setting.starts_with(offer.parameters.back() + "=")) offer.settings.push_back(setting);
+  }
+  if (offer.settings.empty()) return;
+  try {
+    const ModuleChoice choice = choice_of(offer.name, offer.settings);
+    resolve_params(module, choice);
+  } catch (const Error& error) {
+    offer.mistake = error.what();
+  }
+}
+
 // For a shell, in quotes where it needs them.
 std::string quoted(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,/:%@";
@@ -108,20 +125,17 @@ Result run_task(const Task& task) {
   return result;
 }
 
-std::vector<Offer> list_offers(const std::filesystem::path& library) {
+std::vector<Offer> list_offers(const std::filesystem::path& library, const std::vector<std::string>& settings) {
   std::vector<Offer> offers;
   ThreadPool pool(1);
   const std::filesystem::path places[] = {library};
   const Registry registry(places, pool);
   for (const Module& module : registry.modules()) {
-    Offer offer{module.interface_id, module.name, module.module ? "" : module.reason, false, {}};
-    if (module.module) {
-      for (const char* id : {SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_WINDOW, SLUICE_EVICTOR_BUDGET})
-        offer.extended = offer.extended || find_extension(*module.module, id).table;
-      for (const sluice_param& param : std::span(module.module->params, module.module->param_count))
-        offer.parameters.emplace_back(param.name);
-    }
-    offers.push_back(std::move(offer));
+    Offer offer;
+    offer.interface_id = module.interface_id, offer.name = module.name;
+    if (!module.module) offer.reason = module.reason;
+    offers.push_back(offer);
+    if (module.module) describe(*module.module, settings, offers.back());
   }
   return offers;
 }
@@ -133,7 +147,9 @@ std::string to_json(const std::vector<Offer>& offers) {
                     {"name", offer.name},
                     {"reason", offer.reason},
                     {"extended", offer.extended},
-                    {"parameters", offer.parameters}});
+                    {"parameters", offer.parameters},
+                    {"settings", offer.settings},
+                    {"mistake", offer.mistake}});
   return list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -141,7 +157,7 @@ std::vector<Offer> offers_from_json(const std::string& json) {
   std::vector<Offer> offers;
   for (const auto& offer : nlohmann::json::parse(json))
     offers.push_back({offer.at("interface"), offer.at("name"), offer.at("reason"), offer.at("extended"),
-                      offer.at("parameters").get<std::vector<std::string>>()});
+                      offer.at("parameters"), offer.at("settings"), offer.at("mistake")});
   return offers;
 }
 

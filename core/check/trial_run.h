@@ -40,8 +40,10 @@ struct Offer {
   std::string reason;                   // why it cannot be used; empty if it can
   bool extended = false;                // an evictor with tables of sluice/extensions.h
   std::vector<std::string> parameters;  // their names
+  std::vector<std::string> settings;    // of those given, the ones for its parameters
+  std::string mistake;                  // what is wrong with them, for the user
 };
-std::vector<Offer> list_offers(const std::filesystem::path& library);
+std::vector<Offer> list_offers(const std::filesystem::path& library, const std::vector<std::string>& settings);
 std::string to_json(const std::vector<Offer>& offers);
 std::vector<Offer> offers_from_json(const std::string& json);
 
