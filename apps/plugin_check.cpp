@@ -2,10 +2,12 @@
 // one check in this process: what each child runs, and whoever wants to see a failure again or debug it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <regex>
 
 #include "apps/commands.h"
+#include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/output.h"
 #include "apps/setup.h"
@@ -21,13 +23,13 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kLargestSeed = int64_t(1) << 62;
-using Text = po::value<std::string>;
-using Texts = po::value<std::vector<std::string>>;
+
+auto* text(const char* name) { return po::value<std::string>()->value_name(name); }
+auto* texts(const char* name) { return po::value<std::vector<std::string>>()->composing()->value_name(name); }
 
 void add_subject_options(po::options_description& options) {
-  options.add_options()("set", Texts()->composing()->value_name("K=V"),
-                        "set a parameter of the modules that have it; may be repeated")(
-      "seed", Text()->value_name("N"), "what everything random follows from (default: 1)");
+  options.add_options()("set", texts("K=V"), "set a parameter of the modules that have it; may be repeated")(
+      "seed", text("N"), "what everything random follows from (default: 1)");
 }
 
 check::RunOptions run_options(const Words& words) {
@@ -38,6 +40,7 @@ check::RunOptions run_options(const Words& words) {
   options.limit_seconds = words.number("limit", 0, 0.01, 1e6);
   options.include = words.text("include");
   options.in_process = words.has("in-process");
+  options.stop = &interrupt_flag();
   for (const std::string& setting : options.settings)
     if (setting.find('=') == std::string::npos)
       throw Error(fmt::format("sluice plugin check: --set {} is not of the form K=V", printable(setting)));
@@ -61,11 +64,11 @@ int run_plugin_check(std::span<const std::string> args) {
   po::options_description options;
   add_subject_options(options);
   options.add_options()("json", "the result as JSON")("only-failed", "print what failed and the counts")(
-      "include", Text()->value_name("REGEX"), "run checks whose names match")(
-      "fuzz", Text()->value_name("SECONDS"), "repeat the checks of each module with new seeds for so long")(
-      "limit", Text()->value_name("SECONDS"), "end every check after so long (default: its own limit)")(
+      "include", text("REGEX"), "run checks whose names match")(
+      "fuzz", text("SECONDS"), "repeat the checks of each module with new seeds for so long")(
+      "limit", text("SECONDS"), "end every check after so long (default: its own limit)")(
       "in-process", "no children: for debuggers; a crash ends the program")("list", "list the checks there are")(
-      "markdown", "with --list: as Markdown")("path", Texts()->composing()->value_name("FOLDER"),
+      "markdown", "with --list: as Markdown")("path", texts("FOLDER"),
                                               "look here first for modules by NAME; may be repeated");
   const auto words = parse_words("plugin", args, options, {.names = {"FILE or NAME"}, .least = 0, .repeat = true});
   if (!words) return kExitOk;
@@ -92,13 +95,14 @@ int run_plugin_check(std::span<const std::string> args) {
                                   : check::report_text(rows, seconds, words->has("only-failed")));
   const bool any =
       std::any_of(rows.begin(), rows.end(), [](const check::Row& row) { return check::failed(row.result.verdict); });
+  if (interrupted()) return partial_result();
   return any ? kExitFailed : kExitOk;
 }
 
 int run_plugin_try(std::span<const std::string> args) {
   po::options_description options;
   add_subject_options(options);
-  options.add_options()("module", Text()->value_name("NAME"), "which of the library's modules")(
+  options.add_options()("module", text("NAME"), "which of the library's modules")(
       "answer", "write the result to file descriptor 3, for the program that started this one");
   const auto words = parse_words("plugin", args, options, {.names = {"a CHECK (or list)", "a FILE"}, .least = 2});
   if (!words) return kExitOk;
@@ -106,7 +110,7 @@ int run_plugin_try(std::span<const std::string> args) {
   if (child) check::enter_sandbox();
   check::Task task;
   task.check = words->positional[0];
-  task.library = std::filesystem::absolute(words->positional[1]);
+  task.library = std::filesystem::weakly_canonical(words->positional[1]);
   if (task.check == "list") {
     const std::string list = check::to_json(check::list_offers(task.library, words->list("set")));
     if (child)
@@ -115,11 +119,10 @@ int run_plugin_try(std::span<const std::string> args) {
       write_stdout(list + "\n");
     return kExitOk;
   }
-  task.interface_id = check::interface_of(task.check);
   task.module = words->text("module");
   task.settings = words->list("set");
   task.seed = uint64_t(words->integer("seed", 1, 0, kLargestSeed));
-  if (!task.interface_id.empty() && task.module.empty())
+  if (check::is_for_modules(task.check) && task.module.empty())
     throw Error(fmt::format("sluice plugin try {} needs --module NAME", task.check));
   const check::Result result = check::run_task(task);
   if (child)

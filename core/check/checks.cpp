@@ -1,6 +1,9 @@
 // See checks.h. A new area is a line of the table.
 #include "core/check/checks.h"
 
+#include <algorithm>
+
+#include "core/base/text.h"
 #include "sluice/policy.h"
 
 namespace sluice::check {
@@ -21,12 +24,19 @@ const Check* find_check(std::string_view name) {
   return nullptr;
 }
 
-std::string interface_of(std::string_view name) {
+bool is_of(const Area& area, std::string_view interface_id) {
+  const auto ids = split(area.interface_ids, ' ');
+  return std::find(ids.begin(), ids.end(), interface_id) != ids.end();
+}
+
+bool is_for(std::string_view name, std::string_view interface_id) {
   for (const Area& area : areas())
     for (const Check& check : area.checks())
-      if (check.name == name) return std::string(area.interface_id);
-  return {};
+      if (check.name == name && is_of(area, interface_id)) return true;
+  return false;
 }
+
+bool is_for_modules(std::string_view name) { return find_check(name) && !is_for(name, ""); }
 
 std::vector<std::string> check_names() {
   std::vector<std::string> names;

@@ -52,7 +52,7 @@ class Runner {
 
   void run(const fs::path& library) {
     for (const Area& area : areas())
-      if (area.interface_id.empty()) run_list(area, {"", library, "", "", {}, options_.seed}, "");
+      if (area.interface_ids.empty()) run_list(area, {"", library, "", "", {}, options_.seed}, "");
     // A library that is unfit as a whole offers nothing; what is wrong with one module leaves the others.
     for (const Offer& offer : offers_of(library, options_)) run_module(library, offer);
   }
@@ -98,6 +98,7 @@ class Runner {
   std::string run_list(const Area& area, Task task, std::string broken, double fuzz_seconds = 0) {
     for (const Check& check : area.checks()) {
       if (!wanted(check)) continue;
+      if (options_.stop && *options_.stop) break;
       Row row{task, {Verdict::kSkip, broken, "", 0}};
       row.task.check = check.name;
       if (broken.empty()) row.result = repeat(row.task, check, fuzz_seconds);
@@ -119,7 +120,7 @@ class Runner {
     std::vector<const Area*> lists;
     size_t count = 0;
     for (const Area& area : areas()) {
-      if (area.interface_id.empty() || area.interface_id != offer.interface_id) continue;
+      if (area.interface_ids.empty() || !is_of(area, offer.interface_id)) continue;
       if (area.extended_only && !offer.extended) continue;
       lists.push_back(&area);
       for (const Check& check : area.checks()) count += wanted(check);

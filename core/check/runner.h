@@ -2,13 +2,14 @@
 // business.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "core/check/trial_run.h"
+#include "core/check/task.h"
 
 namespace sluice::check {
 
@@ -19,6 +20,7 @@ struct RunOptions {
   double limit_seconds = 0;  // of every check; 0: its own
   std::string include;       // a regular expression that names of checks must match in part; empty: all
   bool in_process = false;
+  const std::atomic<bool>* stop = nullptr;  // set: no further check begins
 };
 
 struct Row {

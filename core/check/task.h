@@ -15,7 +15,7 @@ namespace sluice::check {
 struct Task {
   std::string check;
   std::filesystem::path library;
-  std::string interface_id, module;   // empty for checks of the library itself
+  std::string interface_id, module;   // empty for checks of the library itself; the first may be found by the second
   std::vector<std::string> settings;  // K=V: parameters of the module
   uint64_t seed = 1;
 

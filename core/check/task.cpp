@@ -1,5 +1,5 @@
-// See trial_run.h.
-#include "core/check/trial_run.h"
+// See task.h.
+#include "core/check/task.h"
 
 #include <fmt/format.h>
 
@@ -36,6 +36,20 @@ ModuleChoice choice_of(const std::string& module, const std::vector<std::string>
   return choice;
 }
 
+// The library's module of this name that the check is for.
+const sluice_module& find_module(const Registry& registry, const Task& task) {
+  std::vector<std::string> names;
+  for (const Module& module : registry.modules()) {
+    if (module.library != task.library || !is_for(task.check, module.interface_id)) continue;
+    if (module.name == task.module && !module.module) throw Error(module.reason);
+    if (module.name == task.module && (task.interface_id.empty() || task.interface_id == module.interface_id))
+      return *module.module;
+    names.push_back(module.name);
+  }
+  throw Error(fmt::format("{} has no module \"{}\" for {}{}", task.library.string(), printable(task.module), task.check,
+                          names.empty() ? "" : "; it has " + join(names)));
+}
+
 void run_check(const Check& check, const Task& task) {
   ThreadPool pool(1);
   Subject subject;
@@ -51,7 +65,7 @@ void run_check(const Check& check, const Task& task) {
   for (std::filesystem::path& folder : Registry::search_path({})) places.push_back(std::move(folder));
   Registry registry(places, pool);
   subject.registry = &registry;
-  subject.module = &registry.find(task.interface_id, task.module);
+  subject.module = &find_module(registry, task);
   for (const sluice_param& param : std::span(subject.module->params, subject.module->param_count)) {
     const auto is_set = [&](const std::string& setting) { return setting.starts_with(std::string(param.name) + "="); };
     if (param.required && std::none_of(task.settings.begin(), task.settings.end(), is_set))
