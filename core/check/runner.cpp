@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr double kListSeconds = 10;
+constexpr std::string_view kSuffix = ".sluice.so";
 
 // What a child says of itself, from the way it ended.
 Result judge(const ChildEnd& end, double limit) {
@@ -154,14 +155,17 @@ fs::path find_library(const std::string& name, std::span<const fs::path> folders
   if (fs::is_regular_file(name, error)) return fs::canonical(name);
   if (name.find('/') != std::string::npos) throw Error(fmt::format("there is no file {}", name));
   std::vector<fs::path> libraries;
+  for (const fs::path& folder : folders) {
+    const auto first = ptrdiff_t(libraries.size());
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+      if (entry->path().filename().string().ends_with(kSuffix)) libraries.push_back(entry->path());
+    std::sort(libraries.begin() + first, libraries.end());
+  }
   std::vector<std::string> names;
-  for (const fs::path& folder : folders)
-    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-      const std::string file = entry->path().filename().string();
-      if (!file.ends_with(".sluice.so")) continue;
-      libraries.push_back(entry->path());
-      names.push_back(file.substr(0, file.find(".sluice.so")));
-    }
+  for (const fs::path& library : libraries) {
+    names.push_back(library.filename().string());
+    names.back().resize(names.back().size() - kSuffix.size());
+  }
   // The file that is called so, else one that has it among others.
   for (size_t i = 0; i < libraries.size(); i++)
     if (names[i] == name || libraries[i].filename() == name) return fs::canonical(libraries[i]);
