@@ -159,19 +159,21 @@ int describe(const Words& words) {
 }  // namespace
 
 int run_plugin(std::span<const std::string> args) {
+  if (!args.empty() && args[0] == "check") return run_plugin_check(args.subspan(1));
+  if (!args.empty() && args[0] == "try") return run_plugin_try(args.subspan(1));
   po::options_description options = output_options("md|json");
   options.add_options()("markdown", "describe: as Markdown")(
       "path", po::value<std::vector<std::string>>()->composing()->value_name("FOLDER"),
       "look here first; may be repeated (SLUICE_PLUGIN_PATH names folders for all commands)");
   const auto words =
-      parse_words("plugin", args, options, {.names = {"list or describe", "a module's name"}, .least = 1});
+      parse_words("plugin", args, options, {.names = {"list, describe or check", "a module's name"}, .least = 1});
   if (!words) return kExitOk;
   const std::string& verb = words->positional[0];
   const bool named = words->positional.size() == 2;
   if (verb == "list" && !named) return list(*words);
   if (verb == "describe" && named) return describe(*words);
   if (verb == "describe") throw Error("sluice plugin describe needs a module's name (see `sluice plugin list`)");
-  const std::vector<std::string> verbs = {"list", "describe"};
+  const std::vector<std::string> verbs = {"list", "describe", "check"};
   if (verb == "list") throw Error("sluice plugin list takes no name; `sluice plugin describe NAME` tells of one");
   throw Error(fmt::format("sluice plugin does not know \"{}\"{}", verb, did_you_mean(verb, verbs)));
 }

@@ -59,11 +59,18 @@ Examples:
   sluice bench configs/full.toml configs/gear2.toml -p 512 -n 64 -d 0,4096
   sluice bench --set model.path=llama2-7b.gguf -t 1,2 -o json)",
      run_bench},
-    {"plugin", "list plugins and describe what they provide", R"(list | describe NAME [--markdown]
+    {"plugin", "list, describe and check plugins", R"(list | describe NAME [--markdown] | check FILE|NAME... [--set K=V]
+
+`check` tries what the plugin headers promise on libraries, each check in a child process with a time limit. It prints
+one line per check and, for what failed, the line that runs it again; the exit code is 1 if anything failed. What is
+checked stands in docs/plugin-check.md; `sluice plugin check --help` names its options.
 
 Examples:
   sluice plugin list
-  sluice plugin describe h2o)",
+  sluice plugin describe h2o
+  sluice plugin check build/my_evictor.sluice.so --set sinks=2
+  sluice plugin check h2o sieve --only-failed --fuzz 60
+  sluice plugin check --list)",
      run_plugin},
     {"config", "show, check or explain configuration files", R"(show|check|schema [FILE...] [--set K=V]
 

@@ -1,7 +1,8 @@
-// What every evictor must do, whatever it prefers: each test runs for each evictor of the list below.
+// What every evictor must do, whatever it prefers: the checks of `sluice plugin check` in this process, and what those
+// of this tree promise beyond them. Each test runs for each evictor of the list below.
 #include <cmath>
-#include <thread>
 
+#include "core/check/check.h"
 #include "tests/support/evictor_driver.h"
 
 namespace sluice::testing {
@@ -40,6 +41,25 @@ std::vector<Positions> sorted(std::vector<Positions> victims) {
   return victims;
 }
 
+// A warning is for methods that need not do something; only the template's may differ.
+TEST_P(EvictorContract, PassesTheChecks) {
+  check::Subject subject;
+  subject.module = &built_plugins().find(SLUICE_EVICTOR, GetParam().name);
+  subject.registry = &built_plugins();
+  subject.values = values_of(*subject.module, GetParam().params);
+  for (const check::Check& check : check::evictor_checks()) {
+    if (check.name == "evictor-speed") continue;  // a clock
+    try {
+      check.run(subject);
+    } catch (const check::Outcome& outcome) {
+      const bool observes_less = check.name == "evictor-observation" && outcome.verdict != check::Verdict::kFail;
+      EXPECT_TRUE(observes_less) << check.name << ": " << outcome.what();
+    } catch (const Error& error) {
+      ADD_FAILURE() << check.name << ": " << error.what();
+    }
+  }
+}
+
 // Live tokens stay within the budget for any interval, sinks and the most recent stay, positions stay distinct
 // and ascending (oracle 14).
 TEST_P(EvictorContract, KeepsTheBudgetSinksAndRecent) {
@@ -62,17 +82,6 @@ TEST_P(EvictorContract, KeepsTheBudgetSinksAndRecent) {
     }
 }
 
-TEST_P(EvictorContract, NamesAnyNumberOfVictims) {
-  for (uint32_t n :
-       {1u, 7u, 40u - 1 - GetParam().sinks - GetParam().recent, 40u - GetParam().sinks - GetParam().recent}) {
-    const Instance module = evictor();
-    EvictorDriver driver(module, {.lanes = 5, .capacity = 100, .budget = 32});
-    driver.insert(40);
-    driver.observe(40, [](uint32_t lane, uint32_t p) { return noise(0, lane, p); });
-    for (const Positions& lane : driver.select(n)) EXPECT_EQ(lane.size(), n);
-  }
-}
-
 TEST_P(EvictorContract, RefusesMoreVictimsThanMayLeaveAndChangesNothing) {
   const Instance module = evictor();
   EvictorDriver driver(module, {.lanes = 5, .capacity = 100, .budget = 32});
@@ -80,49 +89,6 @@ TEST_P(EvictorContract, RefusesMoreVictimsThanMayLeaveAndChangesNothing) {
   const State before = driver.state();
   EXPECT_EQ(driver.try_select(40 - GetParam().sinks - GetParam().recent + 1), SLUICE_INVALID);
   EXPECT_TRUE(driver.state() == before);
-}
-
-TEST_P(EvictorContract, BearsAnySignal) {
-  const float extremes[] = {0.0f, 1.0f, 1e30f, 3.4e38f, 1e-45f};
-  for (float value : extremes) {
-    const Instance module = evictor();
-    EvictorDriver driver(module, {.lanes = 5, .capacity = 60, .budget = 32, .interval = 4});
-    for (uint32_t step = 0; step < 40; step++) driver.step(4, [&](uint32_t, uint32_t) { return value; });
-    EXPECT_LE(driver.live(4).size(), 32u);
-  }
-}
-
-// The same calls give the same bytes and victims; so does a fork; another sequence in between changes nothing.
-TEST_P(EvictorContract, IsAFunctionOfItsStateAlone) {
-  const Instance module = evictor();
-  const Shape shape{.lanes = 5, .capacity = 60, .budget = 32, .interval = 4, .layer = 1};
-  EvictorDriver one(module, shape), other(module, shape);
-  std::optional<EvictorDriver> fork;
-  for (uint32_t step = 0; step < 50; step++) {
-    const Attention attention = [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); };
-    const auto victims = one.step(4, attention);
-    if (fork) {
-      ASSERT_EQ(fork->step(4, attention), victims);
-    }
-    if (step == 20) fork = one;
-    EvictorDriver(module, shape, step + 2).step(30, [](uint32_t, uint32_t) { return 1.0f; });
-    ASSERT_EQ(other.step(4, attention), victims);
-    ASSERT_TRUE(other.state() == one.state());
-  }
-  EXPECT_TRUE(fork->state() == one.state());
-}
-
-TEST_P(EvictorContract, SlotsDoNotMatter) {
-  const Instance module = evictor();
-  const Shape shape{.lanes = 5, .capacity = 60, .budget = 32, .interval = 4};
-  EvictorDriver in_order(module, shape), shuffled(module, shape, 99), resized(module, shape);
-  for (uint32_t step = 0; step < 60; step++) {
-    const Attention attention = [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); };
-    const auto victims = in_order.step(4, attention);
-    ASSERT_EQ(shuffled.step(4, attention), victims);
-    ASSERT_EQ(resized.step(4, attention), victims);
-    if (step % 5 == 0) resized.resize(40 + step, true);
-  }
 }
 
 TEST_P(EvictorContract, LanesDoNotTouchEachOther) {
@@ -135,73 +101,6 @@ TEST_P(EvictorContract, LanesDoNotTouchEachOther) {
     a.erase(a.begin() + 3), b.erase(b.begin() + 3);
     ASSERT_EQ(a, b);
   }
-}
-
-// A prompt is wider than the budget; what stays of it decodes on in a narrow state.
-TEST_P(EvictorContract, GoesFromPromptToDecodingAndBack) {
-  const Instance module = evictor();
-  EvictorDriver driver(module, {.lanes = 5, .capacity = 200, .budget = 32, .interval = 4, .prompt = 1});
-  const auto decode = [&](uint32_t steps) {
-    for (uint32_t step = 0; step < steps; step++)
-      driver.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); });
-  };
-  const auto prompt = [&](uint32_t tokens) {
-    driver.insert(tokens);
-    driver.observe(tokens, [&](uint32_t lane, uint32_t p) { return 5 * noise(999, lane, p); });
-    driver.select(uint32_t(driver.live(0).size()) - 29);
-    EXPECT_EQ(driver.live(0).size(), 29u);
-    driver.resize(48, false);
-  };
-  prompt(200);
-  decode(20);
-  driver.resize(48 + 150, false, 1);
-  prompt(150);
-  decode(20);
-  EXPECT_LE(driver.live(4).size(), 32u);
-}
-
-// A prompt that fits is not touched, and decoding goes on from it.
-TEST_P(EvictorContract, KeepsAShortPromptWhole) {
-  const Instance module = evictor();
-  EvictorDriver driver(module, {.lanes = 1, .capacity = 20, .budget = 32, .interval = 4, .prompt = 1});
-  driver.insert(20);
-  driver.observe(20, [&](uint32_t lane, uint32_t p) { return noise(5, lane, p); });
-  driver.resize(40, false);
-  EXPECT_EQ(driver.live(0).size(), 20u);
-  for (uint32_t step = 0; step < 20; step++)
-    driver.step(4, [&](uint32_t lane, uint32_t p) { return noise(step, lane, p); });
-  EXPECT_LE(driver.live(0).size(), 32u);
-}
-
-TEST_P(EvictorContract, ServesMoreSlotsThanSixteenBitsName) {
-  const Instance module = evictor();
-  EvictorDriver driver(module, {.lanes = 2, .capacity = 70000, .budget = 64, .prompt = 1});
-  driver.insert(70000);
-  driver.observe(70000, [&](uint32_t lane, uint32_t p) { return float((p * 2654435761u + lane) >> 8); });
-  driver.select(70000 - 64);
-  driver.resize(80, false);
-  EXPECT_EQ(driver.live(1).size(), 64u);
-  for (uint32_t step = 0; step < 40; step++)
-    driver.step(1, [&](uint32_t lane, uint32_t p) { return noise(step, lane, p); });
-  EXPECT_EQ(driver.live(1).size(), 64u);
-}
-
-TEST_P(EvictorContract, ServesStatesOnManyThreads) {
-  const Instance module = evictor();
-  const auto run = [&](uint32_t who, std::vector<Positions>& victims) {
-    EvictorDriver driver(module, {.lanes = 3, .capacity = 60, .budget = 32, .interval = 4}, who + 2);
-    for (uint32_t step = 0; step < 40; step++) {
-      for (Positions& lane : driver.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(step * who, lane, p); }))
-        victims.push_back(std::move(lane));
-    }
-  };
-  constexpr uint32_t kThreads = 8;
-  std::vector<std::vector<Positions>> together(kThreads), alone(kThreads);
-  std::vector<std::thread> threads;
-  for (uint32_t t = 0; t < kThreads; t++) threads.emplace_back([&, t] { run(t, together[t]); });
-  for (std::thread& thread : threads) thread.join();
-  for (uint32_t t = 0; t < kThreads; t++) run(t, alone[t]);
-  EXPECT_EQ(together, alone);
 }
 
 TEST_P(EvictorContract, SaysWhyKeptTokensDoNotFit) {

@@ -24,6 +24,7 @@ constexpr std::string_view kSuffix = ".sluice.so";
 std::vector<fs::path> libraries_in(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code error;
+  if (fs::is_regular_file(folder, error)) return {folder};
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     if (entry->path().filename().string().ends_with(kSuffix)) found.push_back(entry->path());
   }

@@ -67,7 +67,8 @@ class Instance {
 
 class Registry {
  public:
-  // Scans the folders in order for *.sluice.so; the first module of a name wins. `pool` outlives the registry.
+  // Scans the folders in order for *.sluice.so; the first module of a name wins. One of them may be a library itself.
+  // `pool` outlives the registry.
   Registry(std::span<const std::filesystem::path> folders, ThreadPool& pool);
   ~Registry();
   Registry(const Registry&) = delete;

@@ -1,28 +1,25 @@
-// Drives one evictor through the C table as a host would, and checks on every call what no evictor may do:
-// write outside its state or its victims, name dead slots or one twice. Between any two calls the state is
-// moved to another address. Tests speak of positions; slots are the driver's business.
+// Evictors by name for tests, and the checker's driver under the names that tests use.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <deque>
-#include <functional>
 #include <map>
-#include <memory>
-#include <optional>
-#include <random>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/check/evictor_driver.h"
 #include "core/plugins/registry.h"
 
 namespace sluice::testing {
+
+using check::Attention;
+using check::EvictorDriver;
+using check::noise;
+using check::Positions;
+using check::Shape;
+using State = check::GuardedState;
 
 inline ThreadPool& pool_of_one() {
   static ThreadPool pool(1);
@@ -42,8 +39,7 @@ using Parameter = std::variant<int, double, Share>;
 using Parameters = std::map<std::string, Parameter>;
 
 // The module's defaults with some parameters set by name.
-inline Instance make_evictor(const std::string& name, const Parameters& set = {}, uint32_t max_context = 4096) {
-  const sluice_module& module = built_plugins().find(SLUICE_EVICTOR, name);
+inline std::vector<sluice_value> values_of(const sluice_module& module, const Parameters& set) {
   std::vector<sluice_value> values;
   size_t used = 0;
   for (uint32_t p = 0; p < module.param_count; p++) {
@@ -56,208 +52,13 @@ inline Instance make_evictor(const std::string& name, const Parameters& set = {}
     }
     values.push_back(value);
   }
-  if (used != set.size()) throw std::logic_error("no such parameter of " + name);
-  return built_plugins().create_policy(module, {2, 8, 4, 64, max_context}, values);
+  if (used != set.size()) throw std::logic_error(std::string("no such parameter of ") + module.name);
+  return values;
 }
 
-// State memory between guard bytes, at an address that changes with every move.
-class State {
- public:
-  explicit State(size_t bytes = 0) : bytes_(bytes) { place(); }
-  State(const State& other) : bytes_(other.bytes_) {
-    place();
-    std::memcpy(data(), other.data(), bytes_);
-  }
-  State& operator=(const State& other) {
-    if (this == &other) return *this;
-    State copy(other);
-    std::swap(memory_, copy.memory_), std::swap(offset_, copy.offset_), std::swap(bytes_, copy.bytes_);
-    return *this;
-  }
-
-  unsigned char* data() const { return memory_.get() + offset_; }
-  size_t size() const { return bytes_; }
-  void move() {
-    State copy(*this);
-    std::memset(data(), 0xDB, bytes_);  // what still points here reads nonsense
-    std::swap(memory_, copy.memory_), std::swap(offset_, copy.offset_);
-  }
-  bool guards_intact() const {
-    const auto untouched = [](const unsigned char* at) {
-      return std::all_of(at, at + kGuard, [](unsigned char b) { return b == 0xA5; });
-    };
-    return untouched(data() - kGuard) && untouched(data() + bytes_);
-  }
-  friend bool operator==(const State& a, const State& b) {
-    return a.bytes_ == b.bytes_ && std::memcmp(a.data(), b.data(), a.bytes_) == 0;
-  }
-
- private:
-  static constexpr size_t kGuard = 64, kAlign = 64;
-  void place() {
-    memory_.reset(new unsigned char[bytes_ + 2 * kGuard + kAlign]);
-    const auto address = reinterpret_cast<uintptr_t>(memory_.get()) + kGuard;
-    offset_ = kGuard + (kAlign - address % kAlign) % kAlign;
-    std::memset(data() - kGuard, 0xA5, bytes_ + 2 * kGuard);
-    std::memset(data(), 0, bytes_);
-  }
-  std::unique_ptr<unsigned char[]> memory_;
-  size_t offset_ = 0, bytes_ = 0;
-};
-
-struct Shape {
-  uint32_t lanes = 1, capacity = 64, budget = 32, interval = 1, layer = 0, prompt = 0;
-};
-
-using Positions = std::vector<uint32_t>;
-// What lane `lane` paid to the token at `position` since the last observation.
-using Attention = std::function<float(uint32_t lane, uint32_t position)>;
-
-class EvictorDriver {
- public:
-  // Throws Error with the evictor's words when reset() refuses.
-  EvictorDriver(const Instance& evictor, const Shape& shape, uint64_t slot_seed = 1)
-      : evictor_(&evictor), random_(slot_seed) {
-    lanes_ = {shape.layer, shape.lanes, shape.capacity, shape.budget, shape.interval, shape.prompt};
-    state_ = State(table().state_size(self(), &lanes_));
-    evictor.check(table().reset(self(), state_.data(), &lanes_), "reset");
-    tokens_.assign(shape.lanes, std::vector<uint32_t>(shape.capacity, SLUICE_FREE));
-    free_.resize(shape.lanes);
-    for (auto& free : free_) {
-      for (uint32_t s = 0; s < shape.capacity; s++) free.push_back(s);
-      if (slot_seed != 1) std::shuffle(free.begin(), free.end(), random_);
-    }
-  }
-
-  const sluice_lanes& lanes() const { return lanes_; }
-  const State& state() const { return state_; }
-  uint32_t next_position() const { return next_; }
-
-  // The next n positions enter. Slots that died last are named last, so they stay free a while.
-  void insert(uint32_t n) {
-    std::vector<uint32_t> slots(size_t(lanes_.count) * n), positions(n);
-    for (uint32_t i = 0; i < n; i++) positions[i] = next_++;
-    for (uint32_t lane = 0; lane < lanes_.count; lane++)
-      for (uint32_t i = 0; i < n; i++) {
-        ASSERT_FALSE(free_[lane].empty()) << "the test inserts more than the capacity";
-        const uint32_t slot = free_[lane].front();
-        free_[lane].pop_front();
-        slots[size_t(lane) * n + i] = slot;
-        tokens_[lane][slot] = positions[i];
-      }
-    state_.move();
-    table().insert(self(), state_.data(), &lanes_, n, slots.data(), positions.data());
-    check_guards("insert");
-  }
-
-  void observe(uint32_t queries, const Attention& attention) {
-    std::vector<float> signal(size_t(lanes_.count) * lanes_.capacity, 0.0f);
-    for (uint32_t lane = 0; lane < lanes_.count; lane++)
-      for (uint32_t s = 0; s < lanes_.capacity; s++)
-        if (tokens_[lane][s] != SLUICE_FREE)
-          signal[size_t(lane) * lanes_.capacity + s] = attention(lane, tokens_[lane][s]);
-    state_.move();
-    table().observe(self(), state_.data(), &lanes_, queries, signal.data());
-    check_guards("observe");
-  }
-
-  // The status alone, for calls that must fail.
-  sluice_status try_select(uint32_t n) {
-    std::vector<uint32_t> victims(size_t(lanes_.count) * n);
-    return table().select(self(), state_.data(), &lanes_, n, victims.data());
-  }
-
-  // Victims' positions per lane, in the order in which they were named.
-  std::vector<Positions> select(uint32_t n) {
-    constexpr uint32_t kGuardWord = 0xA5A5A5A5;
-    const size_t count = size_t(lanes_.count) * n;
-    std::vector<uint32_t> victims(count + 16, kGuardWord);
-    state_.move();
-    evictor_->check(table().select(self(), state_.data(), &lanes_, n, victims.data() + 8), "select");
-    check_guards("select");
-    for (size_t i = 0; i < 8; i++) EXPECT_TRUE(victims[i] == kGuardWord && victims[8 + count + i] == kGuardWord);
-    std::vector<Positions> positions(lanes_.count);
-    for (uint32_t lane = 0; lane < lanes_.count; lane++)
-      for (uint32_t i = 0; i < n; i++) {
-        const uint32_t slot = victims[8 + size_t(lane) * n + i];
-        if (slot >= lanes_.capacity || tokens_[lane][slot] == SLUICE_FREE) {
-          ADD_FAILURE() << "victim " << i << " of lane " << lane << " is slot " << slot
-                        << ": out of range, dead, or named twice";
-          return positions;
-        }
-        positions[lane].push_back(tokens_[lane][slot]);
-        tokens_[lane][slot] = SLUICE_FREE;
-        free_[lane].push_back(slot);
-      }
-    return positions;
-  }
-
-  // As the host does after a prompt (or before one): all live tokens get new slots; shuffled, or by position.
-  void resize(uint32_t capacity, bool shuffled, uint32_t prompt = 0) {
-    sluice_lanes to = lanes_;
-    to.capacity = capacity, to.prompt = prompt;
-    std::vector<uint32_t> map(size_t(lanes_.count) * lanes_.capacity, SLUICE_FREE);
-    std::vector<std::vector<uint32_t>> tokens(lanes_.count, std::vector<uint32_t>(capacity, SLUICE_FREE));
-    for (uint32_t lane = 0; lane < lanes_.count; lane++) {
-      std::vector<uint32_t> live = slots_by_position(lane), fresh(capacity);
-      ASSERT_LE(live.size(), capacity);
-      for (uint32_t s = 0; s < capacity; s++) fresh[s] = s;
-      if (shuffled) std::shuffle(fresh.begin(), fresh.end(), random_);
-      for (size_t i = 0; i < live.size(); i++) {
-        map[size_t(lane) * lanes_.capacity + live[i]] = fresh[i];
-        tokens[lane][fresh[i]] = tokens_[lane][live[i]];
-      }
-      free_[lane].assign(fresh.begin() + ptrdiff_t(live.size()), fresh.end());
-    }
-    State state(table().state_size(self(), &to));
-    table().resize(self(), state.data(), &to, state_.data(), &lanes_, map.data());
-    check_guards("resize");
-    tokens_ = std::move(tokens), state_ = state, lanes_ = to;
-    check_guards("resize");
-  }
-
-  // Live positions of a lane, ascending.
-  Positions live(uint32_t lane) const {
-    Positions positions;
-    for (uint32_t s : slots_by_position(lane)) positions.push_back(tokens_[lane][s]);
-    return positions;
-  }
-
-  // One round of decoding: `n` tokens come, are observed, and what exceeds the budget leaves.
-  std::vector<Positions> step(uint32_t n, const Attention& attention) {
-    insert(n);
-    observe(n, attention);
-    const auto count = uint32_t(live(0).size());
-    const uint32_t target = lanes_.budget - lanes_.interval + 1;
-    return count > lanes_.budget ? select(count - target) : std::vector<Positions>(lanes_.count);
-  }
-
- private:
-  const sluice_evictor& table() const { return evictor_->table<sluice_evictor>(); }
-  const void* self() const { return evictor_->self(); }
-  void check_guards(const char* verb) const { EXPECT_TRUE(state_.guards_intact()) << verb << " wrote past its state"; }
-  std::vector<uint32_t> slots_by_position(uint32_t lane) const {
-    std::vector<uint32_t> slots;
-    for (uint32_t s = 0; s < lanes_.capacity; s++)
-      if (tokens_[lane][s] != SLUICE_FREE) slots.push_back(s);
-    std::sort(slots.begin(), slots.end(), [&](uint32_t a, uint32_t b) { return tokens_[lane][a] < tokens_[lane][b]; });
-    return slots;
-  }
-
-  const Instance* evictor_;
-  sluice_lanes lanes_{};
-  State state_;
-  std::vector<std::vector<uint32_t>> tokens_;  // [lanes][capacity] position in a slot
-  std::vector<std::deque<uint32_t>> free_;     // [lanes] slots, the longest free first
-  std::mt19937_64 random_;
-  uint32_t next_ = 0;
-};
-
-// Attention that is a function of step, lane and position alone: the same whatever slots the tokens have.
-inline float noise(uint64_t step, uint32_t lane, uint32_t position) {
-  uint64_t x = (step << 40) + (uint64_t(lane) << 32) + position + 0x9E3779B97F4A7C15u;
-  for (int round = 0; round < 3; round++) x = (x ^ x >> 29) * 0xBF58476D1CE4E5B9u;
-  return float(x >> 40) / float(1 << 24);
+inline Instance make_evictor(const std::string& name, const Parameters& set = {}, uint32_t max_context = 4096) {
+  const sluice_module& module = built_plugins().find(SLUICE_EVICTOR, name);
+  return built_plugins().create_policy(module, {2, 8, 4, check::kHeadDim, max_context}, values_of(module, set));
 }
 
 }  // namespace sluice::testing

@@ -1,0 +1,179 @@
+// See runner.h.
+#include "core/check/runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <regex>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/check/checks.h"
+#include "core/check/sandbox.h"
+
+namespace sluice::check {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr double kListSeconds = 10;
+constexpr std::string_view kSuffix = ".sluice.so";
+
+// What a child says of itself, from the way it ended.
+Result judge(const ChildEnd& end, double limit) {
+  Result result;
+  result.output = end.output, result.seconds = end.seconds;
+  if (end.how == ChildEnd::How::kTimeout) {
+    result.verdict = Verdict::kTimeout, result.why = fmt::format("did not end within {:g} s", limit);
+  } else if (end.how == ChildEnd::How::kSignal) {
+    result.verdict = Verdict::kCrash, result.why = signal_text(end.code);
+  } else if (const size_t space = end.answer.find(' '); space == std::string::npos) {
+    result.verdict = Verdict::kCrash, result.why = fmt::format("ended the process with exit code {}", end.code);
+  } else {
+    result.verdict = Verdict(std::stoi(end.answer)), result.why = end.answer.substr(space + 1);
+  }
+  return result;
+}
+
+// In a child but for --in-process: the library is loaded for it. None where that fails.
+std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options) {
+  if (options.in_process) return list_offers(library, options.settings);
+  std::vector<std::string> words = {"plugin", "try", "list", library.string(), "--answer"};
+  for (const std::string& setting : options.settings) words.insert(words.end(), {"--set", setting});
+  const ChildEnd end = run_child(words, kListSeconds);
+  if (end.how == ChildEnd::How::kExit && !end.answer.empty()) return offers_from_json(end.answer);
+  return {};
+}
+
+class Runner {
+ public:
+  Runner(const RunOptions& options, const std::function<void(const Row&)>& on_row)
+      : options_(options), on_row_(on_row), include_(options.include) {}
+
+  void run(const fs::path& library) {
+    for (const Area& area : areas())
+      if (area.interface_ids.empty()) run_list(area, {"", library, "", "", {}, options_.seed}, "");
+    // A library that is unfit as a whole offers nothing; what is wrong with one module leaves the others.
+    for (const Offer& offer : offers_of(library, options_)) run_module(library, offer);
+  }
+
+  std::vector<Row> rows;
+
+  // Settings that no module took.
+  void refuse_unused() const {
+    for (const std::string& setting : options_.settings) {
+      const std::string name = setting.substr(0, setting.find('='));
+      if (parameters_.count(name) || parameters_.empty()) continue;
+      throw Error(fmt::format("--set {}: no module here has a parameter \"{}\"{}; there are: {}", printable(setting),
+                              printable(name), did_you_mean(name, parameters_), join(parameters_)));
+    }
+  }
+
+ private:
+  bool wanted(const Check& check) const {
+    return options_.include.empty() || std::regex_search(std::string(check.name), include_);
+  }
+
+  Result carry_out(const Task& task, const Check& check) const {
+    if (options_.in_process) return run_task(task);
+    const double limit = options_.limit_seconds > 0 ? options_.limit_seconds : check.seconds;
+    std::vector<std::string> words = task.words();
+    words.push_back("--answer");
+    return judge(run_child(words, limit), limit);
+  }
+
+  // Once, then again with new seeds until time is up or one fails.
+  Result repeat(Task& task, const Check& check, double seconds) const {
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
+    Result result = carry_out(task, check);
+    while (result.verdict == Verdict::kPass && std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
+      task.seed++;
+      result = carry_out(task, check);
+    }
+    return result;
+  }
+
+  // Returns why checks that rest on these must be skipped, or `broken` if that says it already.
+  std::string run_list(const Area& area, Task task, std::string broken, double fuzz_seconds = 0) {
+    for (const Check& check : area.checks()) {
+      if (!wanted(check)) continue;
+      if (options_.stop && *options_.stop) break;
+      Row row{task, {Verdict::kSkip, broken, "", 0}};
+      row.task.check = check.name;
+      if (broken.empty()) row.result = repeat(row.task, check, fuzz_seconds);
+      const bool unusable =
+          failed(row.result.verdict) || (row.result.verdict == Verdict::kSkip && check.ground && !task.module.empty());
+      if (broken.empty() && check.ground && unusable)
+        broken = failed(row.result.verdict) ? fmt::format("{} failed", check.name) : row.result.why;
+      if (on_row_) on_row_(row);
+      rows.push_back(std::move(row));
+    }
+    return broken;
+  }
+
+  void run_module(const fs::path& library, const Offer& offer) {
+    Task task{"", library, offer.interface_id, offer.name, {}, options_.seed};
+    parameters_.insert(offer.parameters.begin(), offer.parameters.end());
+    if (!offer.mistake.empty()) throw Error(offer.mistake);
+    task.settings = offer.settings;
+    std::vector<const Area*> lists;
+    size_t count = 0;
+    for (const Area& area : areas()) {
+      if (area.interface_ids.empty() || !is_of(area, offer.interface_id)) continue;
+      if (area.extended_only && !offer.extended) continue;
+      lists.push_back(&area);
+      for (const Check& check : area.checks()) count += wanted(check);
+    }
+    std::string broken = offer.reason;
+    for (const Area* area : lists) broken = run_list(*area, task, broken, options_.fuzz_seconds / double(count));
+  }
+
+  const RunOptions& options_;
+  const std::function<void(const Row&)>& on_row_;
+  std::regex include_;
+  std::set<std::string> parameters_;
+};
+
+}  // namespace
+
+std::vector<Row> check_libraries(std::span<const fs::path> libraries, const RunOptions& options,
+                                 const std::function<void(const Row&)>& on_row) {
+  Runner runner(options, on_row);
+  for (const fs::path& library : libraries) runner.run(library);
+  runner.refuse_unused();
+  return std::move(runner.rows);
+}
+
+bool failed(Verdict verdict) {
+  return verdict == Verdict::kFail || verdict == Verdict::kCrash || verdict == Verdict::kTimeout;
+}
+
+fs::path find_library(const std::string& name, std::span<const fs::path> folders) {
+  std::error_code error;
+  if (fs::is_regular_file(name, error)) return fs::canonical(name);
+  if (name.find('/') != std::string::npos) throw Error(fmt::format("there is no file {}", name));
+  std::vector<fs::path> libraries;
+  for (const fs::path& folder : folders) {
+    const auto first = ptrdiff_t(libraries.size());
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+      if (entry->path().filename().string().ends_with(kSuffix)) libraries.push_back(entry->path());
+    std::sort(libraries.begin() + first, libraries.end());
+  }
+  std::vector<std::string> names;
+  for (const fs::path& library : libraries) {
+    names.push_back(library.filename().string());
+    names.back().resize(names.back().size() - kSuffix.size());
+  }
+  // The file that is called so, else one that has it among others.
+  for (size_t i = 0; i < libraries.size(); i++)
+    if (names[i] == name || libraries[i].filename() == name) return fs::canonical(libraries[i]);
+  for (const fs::path& library : libraries)
+    for (const Offer& offer : offers_of(library, {}))
+      if (offer.name == name) return fs::canonical(library);
+  throw Error(fmt::format("there is neither a file nor a plugin \"{}\"{}; plugins were looked for in {}", name,
+                          did_you_mean(name, names), join(folders)));
+}
+
+}  // namespace sluice::check

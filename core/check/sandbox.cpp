@@ -1,0 +1,126 @@
+// See sandbox.h.
+#include "core/check/sandbox.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "core/base/error.h"
+
+namespace sluice::check {
+namespace {
+
+constexpr size_t kMostOutput = 64 << 10;
+constexpr char kProgram[] = "/proc/self/exe";
+
+struct Pipe {
+  int read = -1, write = -1;
+  Pipe() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+      throw Error(fmt::format("no pipe to a child: {}", std::strerror(errno)), kExitFailed);
+    // Out of the way of the numbers that the child gets.
+    read = fcntl(ends[0], F_DUPFD_CLOEXEC, 10), write = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
+    close(ends[0]), close(ends[1]);
+    fcntl(read, F_SETFL, O_NONBLOCK);
+  }
+  ~Pipe() { close(read), close_write(); }
+  Pipe(const Pipe&) = delete;
+  void close_write() {
+    if (write >= 0) close(write);
+    write = -1;
+  }
+  // What has come by now; all of it is read, `most` is kept.
+  void drain(std::string& text, size_t most) const {
+    char part[4096];
+    for (ssize_t got; (got = ::read(read, part, sizeof part)) > 0;)
+      if (text.size() < most) text.append(part, size_t(got));
+  }
+};
+
+pid_t start(const std::vector<std::string>& words, const Pipe& answer, const Pipe& output) {
+  std::vector<std::string> all = {"sluice"};
+  all.insert(all.end(), words.begin(), words.end());
+  std::vector<char*> argv;
+  for (std::string& word : all) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, output.write, 1);
+  posix_spawn_file_actions_adddup2(&files, output.write, 2);
+  posix_spawn_file_actions_adddup2(&files, answer.write, kAnswerFile);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  pid_t child = 0;
+  const int error = posix_spawn(&child, kProgram, &files, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  if (error) throw Error(fmt::format("no child process: {}", std::strerror(error)), kExitFailed);
+  return child;
+}
+
+}  // namespace
+
+ChildEnd run_child(const std::vector<std::string>& words, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  Pipe answer, output;
+  const auto begin = Clock::now();
+  const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
+  const pid_t child = start(words, answer, output);
+  answer.close_write(), output.close_write();
+  ChildEnd end;
+  int status = 0;
+  bool open = true;  // the child still holds its ends
+  for (;;) {
+    // Descendants may keep the pipes open; the child itself counts.
+    if (waitpid(child, &status, WNOHANG) == child) break;
+    if (elapsed() > seconds) {
+      end.how = ChildEnd::How::kTimeout;
+      kill(-child, SIGKILL);
+      waitpid(child, &status, 0);
+      break;
+    }
+    pollfd files[] = {{answer.read, POLLIN, 0}, {output.read, POLLIN, 0}};
+    poll(files, open ? 2 : 0, open ? 20 : 1);
+    answer.drain(end.answer, kMostOutput), output.drain(end.output, kMostOutput);
+    open = open && !((files[0].revents & POLLHUP) && (files[1].revents & POLLHUP));
+  }
+  kill(-child, SIGKILL);  // what it may have started
+  answer.drain(end.answer, kMostOutput), output.drain(end.output, kMostOutput);
+  end.seconds = elapsed();
+  if (end.how == ChildEnd::How::kTimeout) return end;
+  end.how = WIFSIGNALED(status) ? ChildEnd::How::kSignal : ChildEnd::How::kExit;
+  end.code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+  return end;
+}
+
+void enter_sandbox() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  fcntl(kAnswerFile, F_SETFD, FD_CLOEXEC);
+}
+
+void answer(const std::string& text) {
+  for (size_t done = 0; done < text.size();) {
+    const ssize_t wrote = write(kAnswerFile, text.data() + done, text.size() - done);
+    if (wrote < 0 && errno != EINTR) return;
+    if (wrote > 0) done += size_t(wrote);
+  }
+}
+
+std::string signal_text(int signal) { return fmt::format("{} (signal {})", strsignal(signal), signal); }
+
+}  // namespace sluice::check

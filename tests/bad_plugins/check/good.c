@@ -1,0 +1,4 @@
+/* Lies nowhere. */
+#include "good.h"
+
+PUBLISH(GOOD_FUNCTIONS)
