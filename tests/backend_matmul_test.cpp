@@ -37,8 +37,8 @@ TEST_P(Matmul, ExactWeightsAreTheFilesNumbers) {
 TEST_P(Matmul, TakesNoByteMoreThanTheFile) {
   Cpu cpu;
   const Weight even(cpu, GetParam(), 48, 256, 1), odd(cpu, GetParam(), 33, 256, 1);
-  EXPECT_EQ(cpu.table->weight_bytes(cpu.self, even.weight), even.file_bytes);
-  EXPECT_EQ(cpu.table->weight_bytes(cpu.self, odd.weight), odd.file_bytes / 33 * 48);  // whole panels of 16 rows
+  EXPECT_EQ(cpu.table->weight_bytes(cpu.self, even.weight), even.file.size());
+  EXPECT_EQ(cpu.table->weight_bytes(cpu.self, odd.weight), odd.file.size() / 33 * 48);  // whole panels of 16 rows
 }
 
 // Weights left in the file give the same bits as repacked ones, and take no memory.

@@ -12,6 +12,7 @@ foreach(source ${sources})
   set_target_properties(test_codec_${name} PROPERTIES OUTPUT_NAME ${name}
                         LIBRARY_OUTPUT_DIRECTORY ${bad_codecs}/${name})
   target_compile_definitions(test_codec_${name} PRIVATE _DEFAULT_SOURCE)
+  target_link_libraries(test_codec_${name} PRIVATE m)
   add_dependencies(codec_tests test_codec_${name})
 endforeach()
 target_compile_definitions(codec_tests PRIVATE SLUICE_BAD_CODECS="${bad_codecs}")

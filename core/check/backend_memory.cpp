@@ -112,7 +112,7 @@ void backend_cache(const Subject& subject) {
 
 // Twelve rounds, of which one may stay: allocators keep some.
 void backend_freed(const Subject& subject) {
-  constexpr uint64_t kBytes = uint64_t(32) << 20;
+  constexpr uint64_t kBytes = uint64_t(16) << 20;
   constexpr uint32_t kCols = 1024, kRows = uint32_t(kBytes / kCols / sizeof(float));
   constexpr int kRounds = 12;
   BackendProbe backend(subject);

@@ -83,12 +83,10 @@ Mat BackendProbe::get(const sluice_mat& m) {
 }
 
 Weight::Weight(BackendProbe& probe, uint32_t type, uint32_t rows, uint32_t cols, uint64_t seed)
-    : backend(probe), values(rows, cols) {
-  const std::vector<uint8_t> bytes = random_weights(type, rows, cols, seed);
-  sluice_gguf_dequantize(type, bytes.data(), size_t(rows) * cols, values.data.data());
-  backend.check(backend.table->weight_create(backend.self, type, rows, cols, bytes.data(), bytes.size(), &weight),
+    : backend(probe), values(rows, cols), file(random_weights(type, rows, cols, seed)) {
+  sluice_gguf_dequantize(type, file.data(), size_t(rows) * cols, values.data.data());
+  backend.check(backend.table->weight_create(backend.self, type, rows, cols, file.data(), file.size(), &weight),
                 "weight_create");
-  file_bytes = bytes.size();
 }
 
 void put_half(uint8_t* to, float value) {

@@ -78,8 +78,8 @@ struct Weight {
 
   BackendProbe& backend;
   Mat values;
+  std::vector<uint8_t> file;  // as it stands in a file: a backend may work on it in place
   sluice_weight* weight = nullptr;
-  uint64_t file_bytes = 0;
 };
 
 // Random blocks of a GGUF type: all codes are random, scales are modest numbers of both signs.

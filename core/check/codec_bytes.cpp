@@ -11,17 +11,19 @@ namespace sluice::check {
 
 namespace {
 
-// Blocks of all sizes, sides and kinds, each decoded once.
-void code_everything(const Subject& subject, uint32_t watch,
+// Blocks of all sizes, sides and kinds; the longest there may be only where `longest`, as they take a while to make.
+void code_everything(const Subject& subject, uint32_t watch, bool longest,
                      const std::function<void(const CodecProbe& codec, const Coded& coded)>& look) {
   each_size(subject, kHeadDims, watch, [&](const CodecProbe& codec) {
     for (const uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
-      std::vector<uint32_t> counts = row_counts(codec.plan(side));
-      counts.push_back(most_rows(codec.plan(side)));
-      for (const uint32_t rows : counts)
-        for (const uint32_t prompt : {0u, 1u})
-          look(codec,
-               codec.encode(side, key_like_rows(rows, codec.head_dim, subject.seed + rows), subject.seed, prompt));
+      const sluice_codec_plan plan = codec.plan(side);
+      std::vector<uint32_t> counts = row_counts(plan);
+      if (longest) counts.push_back(most_rows(plan));
+      for (const uint32_t rows : counts) {
+        const Rows x = key_like_rows(rows, codec.head_dim, subject.seed + rows);
+        if (rows <= plan.block_rows) look(codec, codec.encode(side, x, subject.seed, 0));
+        look(codec, codec.encode(side, x, subject.seed, 1));  // only a prompt fills longer blocks
+      }
     }
   });
 }
@@ -32,7 +34,8 @@ bool has_retain(const Subject& subject) { return static_cast<const sluice_codec*
 }  // namespace
 
 void codec_bounds(const Subject& subject) {
-  code_everything(subject, kWatchBlocks, [](const CodecProbe& codec, const Coded& coded) { codec.decode(coded); });
+  code_everything(subject, kWatchBlocks, true,
+                  [](const CodecProbe& codec, const Coded& coded) { codec.decode(coded); });
   if (has_retain(subject)) wear_down(subject, kWatchBlocks, [](const CodecProbe&, const Coded&, const Rows&) {});
   if (!has_attention(subject)) return;
   each_size(subject, kHeadDims, kWatchNothing, [&](const CodecProbe& codec) {
@@ -50,7 +53,7 @@ void codec_bounds(const Subject& subject) {
 }
 
 void codec_scratch(const Subject& subject) {
-  code_everything(subject, kWatchScratch, [](const CodecProbe&, const Coded&) {});
+  code_everything(subject, kWatchScratch, true, [](const CodecProbe&, const Coded&) {});
   each_size(subject, kHeadDims, kWatchNothing, [&](const CodecProbe& codec) {
     for (const uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
       const Rows x = key_like_rows(codec.plan(side).block_rows, codec.head_dim, subject.seed);
@@ -90,8 +93,9 @@ void codec_written(const Subject& subject) {
     for (const uint32_t side : {SLUICE_KEY, SLUICE_VALUE})
       for (const uint32_t prompt : {0u, 1u})
         for (const uint32_t rows : row_counts(codec.plan(side))) {
+          if (rows > codec.plan(side).block_rows && !prompt) continue;
           const Rows x = key_like_rows(rows, codec.head_dim, subject.seed + rows);
-          Coded coded{block_of(side, x, codec.head_dim, subject.seed, prompt), {}};
+          Coded coded{block_of(side, x, codec.head_dim, subject.seed, prompt), Guarded()};
           const Guarded scratch(codec.scratch(side, rows, 0));
           std::vector<std::vector<unsigned char>> over;
           constexpr unsigned char kFills[] = {0xA5, 0x5A};
@@ -117,7 +121,7 @@ void codec_written(const Subject& subject) {
 }
 
 void codec_account(const Subject& subject) {
-  code_everything(subject, kWatchAccount, [](const CodecProbe&, const Coded&) {});
+  code_everything(subject, kWatchAccount, true, [](const CodecProbe&, const Coded&) {});
   if (has_retain(subject)) wear_down(subject, kWatchAccount, [](const CodecProbe&, const Coded&, const Rows&) {});
 }
 
@@ -136,7 +140,7 @@ void codec_account_head(const Subject& subject) {
                         coded.block.rows, side_text(codec, coded.block.side), fill, sum_of(of_head), sum_of(whole)));
     }
   };
-  code_everything(subject, kWatchNothing, look);
+  code_everything(subject, kWatchNothing, false, look);
   if (has_retain(subject))
     wear_down(subject, kWatchNothing,
               [&](const CodecProbe& codec, const Coded& coded, const Rows&) { look(codec, coded); });

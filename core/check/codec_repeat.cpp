@@ -45,7 +45,7 @@ std::vector<Sample> samples(const CodecProbe& codec, uint32_t side, uint32_t cou
   std::vector<Sample> all;
   for (uint32_t i = 0; i < count; i++) {
     Rows x = key_like_rows(codec.plan(side).block_rows, codec.head_dim, seed + i);
-    for (float& v : x) v *= 1 + float(i);
+    for (float& v : x) v = to_half_and_back(v * (1 + float(i)));
     sluice_block block = block_of(side, x, codec.head_dim, seed + 7 + i, i % 2);
     block.layer = i % 2, block.kv_head = i % 4;
     all.push_back({block, std::move(x)});

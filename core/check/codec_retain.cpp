@@ -29,10 +29,11 @@ std::vector<uint32_t> keep_some(uint32_t n, uint32_t round, std::mt19937& random
   return keep;
 }
 
-void wear_down(const CodecProbe& codec, uint32_t side, uint32_t prompt, uint64_t seed,
-               const std::function<void(const Coded& coded, const Rows& expected)>& look) {
-  const uint32_t d = codec.head_dim,
-                 rows = std::min(std::max(130u, codec.plan(side).block_rows), most_rows(codec.plan(side)));
+void wear_down_block(const CodecProbe& codec, uint32_t side, uint32_t prompt, uint64_t seed,
+                     const std::function<void(const Coded& coded, const Rows& expected)>& look) {
+  const sluice_codec_plan plan = codec.plan(side);
+  const uint32_t d = codec.head_dim, longer = std::max(130u, plan.block_rows),
+                 rows = std::min(prompt ? longer : plan.block_rows, most_rows(plan));
   Coded coded = codec.encode(side, key_like_rows(rows, d, seed + 11), seed + 3, prompt);
   Rows expected = codec.decode(coded);
   std::mt19937 random(uint32_t(seed) + side + 2 * prompt);
@@ -55,8 +56,8 @@ void wear_down(const Subject& subject, uint32_t watch, const WornBlock& look) {
   each_size(subject, kHeadDims, watch, [&](const CodecProbe& codec) {
     for (const uint32_t side : {SLUICE_KEY, SLUICE_VALUE})
       for (const uint32_t prompt : {0u, 1u})
-        wear_down(codec, side, prompt, subject.seed,
-                  [&](const Coded& coded, const Rows& expected) { look(codec, coded, expected); });
+        wear_down_block(codec, side, prompt, subject.seed,
+                        [&](const Coded& coded, const Rows& expected) { look(codec, coded, expected); });
   });
 }
 

@@ -97,7 +97,7 @@ void codec_tolerance(const Subject& subject) {
       counts.push_back(most_rows(plan));
       for (const uint32_t rows : counts)
         for (const uint32_t prompt : {0u, 1u}) {
-          if (rows > std::max(plan.block_rows, 33u) && !prompt) continue;  // only a prompt fills longer blocks
+          if (rows > plan.block_rows && !prompt) continue;  // only a prompt fills longer blocks
           const uint32_t blocks = std::clamp(4096 / (rows * codec.head_dim), 1u, 16u);
           double error = 0, size = 0;
           for (uint32_t b = 0; b < blocks; b++) {
@@ -145,7 +145,7 @@ void codec_ranges(const Subject& subject) {
     for (const uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
       const sluice_codec_plan plan = codec.plan(side);
       const uint32_t rows = std::min(plan.block_rows + 5, most_rows(plan));
-      const Coded coded = codec.encode(side, key_like_rows(rows, d, subject.seed + 3));
+      const Coded coded = codec.encode(side, key_like_rows(rows, d, subject.seed + 3), subject.seed, 1);
       const Rows all = codec.decode(coded);
       for (uint32_t first = 0; first < rows; first += 7)
         for (const uint32_t count : {1u, 5u, rows - first}) {

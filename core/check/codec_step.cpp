@@ -1,6 +1,7 @@
 // Checks of what a codec's verbs cost on the step path: allocations, time, and whether a device can take them over.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/check/allocations.h"

@@ -62,7 +62,8 @@ Pipeline::Pipeline(const Subject& subject)
       refusal = error.what();
       continue;
     }
-    return make_engine(head_dim);
+    make_engine(head_dim);
+    return;
   }
   skip("create() refuses every head size: " + refusal);
 }
