@@ -37,5 +37,28 @@ TEST(Pipelines, BuiltInPoliciesPass) {
   EXPECT_GE(passed, 7u * 5) << "seven policies, and more checks than five";
 }
 
+// Codecs that break a promise of their own (bad_plugins/codec) break the pipeline where core counts on it.
+TEST(Pipelines, BadCodecsFail) {
+  const struct {
+    const char *library, *check, *says;
+  } all[] = {{"good_one", nullptr, ""},
+             {"unseeded", "pipeline-identity", "other logits"},
+             {"account_wrong", "pipeline-ledger", "add up to"},
+             {"nan_output", nullptr, ""}};  // no NaN comes its way
+  for (const auto& bad : all) {
+    ThreadPool pool(2);
+    const std::filesystem::path folders[] = {std::filesystem::path(SLUICE_BAD_CODECS) / bad.library, SLUICE_PLUGINS};
+    Registry registry(folders, pool);
+    const check::Subject subject{{}, &registry.find(SLUICE_CODEC, "bad"), &registry, {}, 1};
+    for (const check::Check& each : check::pipeline_checks()) {
+      const bool named = bad.check && each.name == bad.check;
+      if (bad.check && !named) continue;
+      const Finding found = run_check(each, subject);
+      EXPECT_EQ(found.bad(), named) << bad.library << ", " << each.name << ": " << found.why;
+      EXPECT_TRUE(!named || found.why.find(bad.says) != std::string::npos) << found.why;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice::testing

@@ -5,7 +5,7 @@ namespace sluice::check {
 
 std::span<const Check> backend_checks() {
   static constexpr Check kChecks[] = {
-      {"backend-create", "names its device and gives its memory back when it is destroyed", backend_create},
+      {"backend-create", "names its device and gives its memory back when it is destroyed", backend_create, 10, true},
       {"backend-buffers", "gives zeroed, aligned buffers and brings back what was written to them", backend_buffers},
       {"backend-cache", "backs ranges of a cache buffer with zeroed memory, and takes them back", backend_cache},
       {"backend-freed", "gives destroyed buffers and weights back", backend_freed, 30},

@@ -44,6 +44,8 @@ struct Check {
   std::string_view promise;  // one line for --list and for the docs
   void (*run)(const Subject& subject);
   double seconds = 10;  // time limit
+  // Other checks of its list rest on it: when it fails, those behind it are skipped.
+  bool ground = false;
 };
 
 // By area, in the order in which they run. Library checks run once per file, the others once per module of their kind.
@@ -51,7 +53,7 @@ std::span<const Check> library_checks();
 std::span<const Check> evictor_checks();
 std::span<const Check> codec_checks();
 std::span<const Check> backend_checks();
-std::span<const Check> pipeline_checks();  // of evictors and codecs, on a tiny random model
+std::span<const Check> pipeline_checks();   // of evictors and codecs, on a tiny random model
 std::span<const Check> extension_checks();  // of evictors that offer sluice/extensions.h
 
 }  // namespace sluice::check

@@ -14,8 +14,10 @@ void need_attention(const Subject& subject) {
 
 std::span<const Check> codec_checks() {
   static constexpr Check kChecks[] = {
-      {"codec-create", "serves at least one usual head size, and says why it refuses the others", codec_create},
-      {"codec-plan", "asks for a placement that a host can follow, and for the same one each time", codec_plan},
+      {"codec-create", "serves at least one usual head size, and says why it refuses the others", codec_create, 10,
+       true},
+      {"codec-plan", "asks for a placement that a host can follow, and for the same one each time", codec_plan, 10,
+       true},
       {"codec-tolerance", "brings rows drawn from N(0,1) back within plan.tolerance, any number of them",
        codec_tolerance, 30},
       {"codec-exact", "with plan.exact, brings every F16 number back as it was", codec_exact},

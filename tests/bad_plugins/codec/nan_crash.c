@@ -1,7 +1,7 @@
 /* Falls over a NaN. */
 #include <stdlib.h>
 
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status encode_or_fall(const void* self, const sluice_block* block, const float* rows, void* room,
                                     void* dst, size_t* bytes) {

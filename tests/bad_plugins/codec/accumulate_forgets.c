@@ -1,5 +1,5 @@
 /* Forgets the last row of a block. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status accumulate_less(const void* self, const sluice_tile* tile, const float* weights, float* out) {
   for (uint32_t s = 0; s < tile->count; s++)

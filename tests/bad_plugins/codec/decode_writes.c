@@ -1,5 +1,5 @@
 /* Counts its calls in the block. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status decode_counting(const void* self, const sluice_block* block, const void* src, uint32_t first,
                                      uint32_t count, float* rows) {

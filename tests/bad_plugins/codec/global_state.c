@@ -1,5 +1,5 @@
 /* Scales by the largest number it ever saw. */
-#include "codec_good.h"
+#include "good.h"
 
 static float most_ever;
 

@@ -1,5 +1,5 @@
 /* Keeps an address in the block. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status encode_here(const void* self, const sluice_block* block, const float* rows, void* room, void* dst,
                                  size_t* bytes) {

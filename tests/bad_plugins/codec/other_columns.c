@@ -1,5 +1,5 @@
 /* Clears the column behind a run. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status dot_clearing(const void* self, const sluice_tile* tile, const float* q, float* scores) {
   for (uint32_t s = 0; s < tile->count; s++)

@@ -1,5 +1,5 @@
 /* Refuses a head size without a word. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status create_silently(const sluice_host* host, const sluice_geometry* geometry,
                                      const sluice_value* params, void** self) {

@@ -1,5 +1,5 @@
 /* Leaves more room behind the rows each time some leave. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status retain_growing(const void* self, const sluice_block* block, void* src, const uint32_t* keep,
                                     uint32_t n, size_t* bytes) {

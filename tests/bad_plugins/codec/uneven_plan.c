@@ -1,5 +1,5 @@
 /* Its largest block is no whole number of blocks. */
-#include "codec_good.h"
+#include "good.h"
 
 static void plan_uneven(const void* self, uint32_t side, sluice_codec_plan* wanted) {
   plan(self, side, wanted);

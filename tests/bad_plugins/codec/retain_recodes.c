@@ -1,5 +1,5 @@
 /* Codes the first row that stays once more, into one step less. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status retain_recoding(const void* self, const sluice_block* block, void* src, const uint32_t* keep,
                                      uint32_t n, size_t* bytes) {

@@ -1,5 +1,5 @@
 /* Takes large tiles from the last row to the first. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status accumulate_backwards(const void* self, const sluice_tile* tile, const float* weights, float* out) {
   if (tile->queries < 8) return accumulate(self, tile, weights, out);

@@ -1,5 +1,5 @@
 /* Scores a thousandth too high. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status dot_higher(const void* self, const sluice_tile* tile, const float* q, float* scores) {
   const sluice_status status = dot(self, tile, q, scores);

@@ -1,5 +1,5 @@
 /* Stores scales one percent too large, so that the largest half float comes back as one that is none. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status decode_raw(const void* self, const sluice_block* block, const void* src, uint32_t first,
                                 uint32_t count, float* rows) {

@@ -1,5 +1,5 @@
 /* Forgets the scales. */
-#include "codec_good.h"
+#include "good.h"
 
 static void account_less(const void* self, const sluice_block* block, const void* src, sluice_account* itemised) {
   account(self, block, src, itemised);

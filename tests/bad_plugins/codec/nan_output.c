@@ -1,5 +1,5 @@
 /* Stores NaN as it comes, and gives it back. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status encode_nan(const void* self, const sluice_block* block, const float* rows, void* room, void* dst,
                                 size_t* bytes) {

@@ -1,5 +1,5 @@
 /* Sums up a call before it adds to what is there. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status accumulate_call(const void* self, const sluice_tile* tile, const float* weights, float* out) {
   const codec* c = self;

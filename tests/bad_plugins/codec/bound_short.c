@@ -1,5 +1,5 @@
 /* Writes more than its bound(). */
-#include "codec_good.h"
+#include "good.h"
 
 static size_t bound_short(const void* self, uint32_t side, uint32_t rows) { return bound(self, side, rows) - 8; }
 

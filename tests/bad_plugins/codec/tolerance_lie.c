@@ -1,5 +1,5 @@
 /* Promises rows ten times nearer than they come back. */
-#include "codec_good.h"
+#include "good.h"
 
 static void plan_better(const void* self, uint32_t side, sluice_codec_plan* wanted) {
   plan(self, side, wanted);

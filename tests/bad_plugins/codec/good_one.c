@@ -1,4 +1,4 @@
 /* Breaks nothing: what the others differ from. */
-#include "codec_good.h"
+#include "good.h"
 
 CODEC(create, plan, bound, scratch, encode, decode, account, retain, dot, accumulate)

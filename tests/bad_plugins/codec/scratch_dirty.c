@@ -1,5 +1,5 @@
 /* Takes what lay in scratch for zeros. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status encode_dirty(const void* self, const sluice_block* block, const float* rows, void* room, void* dst,
                                   size_t* bytes) {

@@ -1,7 +1,7 @@
 /* Takes memory in dot(). */
 #include <stdlib.h>
 
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status dot_allocating(const void* self, const sluice_tile* tile, const float* q, float* scores) {
   float* volatile sums = malloc(tile->queries * sizeof *sums);

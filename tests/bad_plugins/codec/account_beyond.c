@@ -1,5 +1,5 @@
 /* Looks at a scale, which is not in the first 64 bytes, before it accounts for it. */
-#include "codec_good.h"
+#include "good.h"
 
 static void account_beyond(const void* self, const sluice_block* block, const void* src, sluice_account* itemised) {
   account(self, block, src, itemised);

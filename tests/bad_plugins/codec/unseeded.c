@@ -1,7 +1,7 @@
 /* Rounds by a generator that nobody seeded. */
 #include <stdlib.h>
 
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status encode_rolling(const void* self, const sluice_block* block, const float* rows, void* room,
                                     void* dst, size_t* bytes) {

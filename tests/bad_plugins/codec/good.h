@@ -1,7 +1,7 @@
 /* A small codec that keeps every promise, from which each plugin here breaks one: a row is a float scale and a signed
  * byte per number, behind a head of 64 bytes. */
-#ifndef SLUICE_BAD_CODEC_GOOD_H
-#define SLUICE_BAD_CODEC_GOOD_H
+#ifndef SLUICE_BAD_PLUGINS_CODEC_GOOD_H
+#define SLUICE_BAD_PLUGINS_CODEC_GOOD_H
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Writes beyond its scratch. */
-#include "codec_good.h"
+#include "good.h"
 
 static size_t scratch_short(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
   return scratch(self, side, rows, queries) - 8;

@@ -1,7 +1,7 @@
 /* All threads share one buffer. */
 #include <unistd.h>
 
-#include "codec_good.h"
+#include "good.h"
 
 static float shared[256];
 

@@ -1,5 +1,5 @@
 /* Says that it is exact. */
-#include "codec_good.h"
+#include "good.h"
 
 static void plan_exact(const void* self, uint32_t side, sluice_codec_plan* wanted) {
   plan(self, side, wanted);

@@ -1,5 +1,5 @@
 /* Decodes the first row that is asked for a little differently, unless the block is read from a multiple of 64. */
-#include "codec_good.h"
+#include "good.h"
 
 static sluice_status decode_range(const void* self, const sluice_block* block, const void* src, uint32_t first,
                                   uint32_t count, float* rows) {

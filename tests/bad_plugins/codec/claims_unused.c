@@ -1,5 +1,5 @@
 /* Claims 32 bytes that it does not use, as codes. */
-#include "codec_good.h"
+#include "good.h"
 
 enum { UNUSED = 32 };
 
