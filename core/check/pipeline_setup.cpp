@@ -44,12 +44,23 @@ std::optional<std::vector<sluice_value>> defaults(const sluice_module& module) {
   return values;
 }
 
+struct TemporaryFile {
+  std::filesystem::path path;
+  TemporaryFile() {
+    static std::atomic<uint32_t> made{0};
+    path = std::filesystem::temp_directory_path() / fmt::format("sluice_check_{}_{}.gguf", getpid(), made.fetch_add(1));
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+};
+
 }  // namespace
 
 Pipeline::Pipeline(const Subject& subject)
     : subject_(subject), evictor_(std::string_view(subject.module->interface_id) == SLUICE_EVICTOR) {
-  static std::atomic<uint32_t> made{0};
-  model_ = std::filesystem::temp_directory_path() / fmt::format("sluice_check_{}_{}.gguf", getpid(), made.fetch_add(1));
   uint64_t state = subject.seed;
   for (uint32_t t = 0; t < kTokens; t++) tokens_.push_back(int32_t(state = mix_seed(state, t) % 320));
   if (!find_backend(*subject.registry)) skip("no backend is at hand to run a model on");
@@ -68,18 +79,13 @@ Pipeline::Pipeline(const Subject& subject)
   skip("create() refuses every head size: " + refusal);
 }
 
-Pipeline::~Pipeline() {
-  engine_.reset();
-  std::error_code ignored;
-  std::filesystem::remove(model_, ignored);
-}
-
 void Pipeline::make_engine(uint32_t head_dim) {
+  const TemporaryFile model;  // mapped while the engine lives, and gone from its folder once that has it
   SynthOptions synth;
   synth.hyper = tiny_shape(head_dim), synth.type = SLUICE_GGUF_F32, synth.seed = subject_.seed, synth.force = true;
-  synthesize_gguf(model_, synth, subject_.registry->pool());
+  synthesize_gguf(model.path, synth, subject_.registry->pool());
   Config config;
-  config.model = model_.string();
+  config.model = model.path.string();
   config.backend.name = find_backend(*subject_.registry)->name;
   Engine::Options options;
   options.context = kTokens;

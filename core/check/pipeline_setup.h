@@ -23,7 +23,6 @@ class Pipeline {
  public:
   // Skips the check where no backend is at hand, or where the subject serves none of the usual head sizes.
   explicit Pipeline(const Subject& subject);
-  ~Pipeline();
   Pipeline(const Pipeline&) = delete;
 
   bool evictor() const { return evictor_; }  // or a codec
@@ -56,7 +55,6 @@ class Pipeline {
 
   const Subject& subject_;
   bool evictor_ = false;
-  std::filesystem::path model_;
   std::unique_ptr<Engine> engine_;
   std::vector<std::unique_ptr<Policy>> policies_;
   std::vector<int32_t> tokens_;
