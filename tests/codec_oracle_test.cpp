@@ -1,5 +1,5 @@
 // Oracles 1 to 10 of the algorithms page that concern codecs, against the slow reference. Those that hold for every
-// codec alike (4, 12, 13, 21) are in codec_contract_test.cpp.
+// codec alike (4, 12, 13, 21) are checks, which codec_contract_test.cpp runs.
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/base/text.h"
-#include "sluice/policy.h"
+#include "sluice/backend.h"
 
 namespace sluice::check {
 
@@ -13,6 +13,10 @@ std::span<const Area> areas() {
       {"library", "every library", "", false, library_checks},
       {"evictor", "every evictor", SLUICE_EVICTOR, false, evictor_checks},
       {"extension", "every evictor that offers tables of sluice/extensions.h", SLUICE_EVICTOR, true, extension_checks},
+      {"codec", "every codec", SLUICE_CODEC, false, codec_checks},
+      {"backend", "every backend", SLUICE_BACKEND, false, backend_checks},
+      {"pipeline", "every evictor and codec, on a tiny random model", SLUICE_EVICTOR " " SLUICE_CODEC, false,
+       pipeline_checks},
   };
   return kAreas;
 }
