@@ -1,4 +1,5 @@
-// `sluice plugin`: what plugins there are, why some are not usable, and what a module takes and can do.
+// `sluice plugin`: what plugins there are, why some are not usable, and what a module takes and can do. Longer verbs
+// have files of their own (plugin_verbs.h).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "apps/plugin_verbs.h"
 #include "apps/setup.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
@@ -162,16 +164,21 @@ int run_plugin(std::span<const std::string> args) {
   po::options_description options = output_options("md|json");
   options.add_options()("markdown", "describe: as Markdown")(
       "path", po::value<std::vector<std::string>>()->composing()->value_name("FOLDER"),
-      "look here first; may be repeated (SLUICE_PLUGIN_PATH names folders for all commands)");
+      "look here first; may be repeated (SLUICE_PLUGIN_PATH names folders for all commands)")(
+      "kind", po::value<std::string>()->value_name("K"), "new: evictor (default) or codec")(
+      "lang", po::value<std::string>()->value_name("L"), "new: c (default) or c++")(
+      "out", po::value<std::string>()->value_name("DIR"), "new: the folder to make (default: the policy's name)");
   const auto words =
-      parse_words("plugin", args, options, {.names = {"list or describe", "a module's name"}, .least = 1});
+      parse_words("plugin", args, options, {.names = {"list, describe or new", "a module's name"}, .least = 1});
   if (!words) return kExitOk;
   const std::string& verb = words->positional[0];
   const bool named = words->positional.size() == 2;
   if (verb == "list" && !named) return list(*words);
   if (verb == "describe" && named) return describe(*words);
+  if (verb == "new" && named) return new_plugin(*words);
+  if (verb == "new") throw Error("sluice plugin new needs a name for the policy, as in `sluice plugin new my_evictor`");
   if (verb == "describe") throw Error("sluice plugin describe needs a module's name (see `sluice plugin list`)");
-  const std::vector<std::string> verbs = {"list", "describe"};
+  const std::vector<std::string> verbs = {"list", "describe", "new"};
   throw Error(fmt::format("sluice plugin does not know \"{}\"{}", named ? words->positional[1] : verb,
                           did_you_mean(verb, verbs)));
 }

@@ -59,11 +59,17 @@ Examples:
   sluice bench configs/full.toml configs/gear2.toml -p 512 -n 64 -d 0,4096
   sluice bench --set model.path=llama2-7b.gguf -t 1,2 -o json)",
      run_bench},
-    {"plugin", "list plugins and describe what they provide", R"(list | describe NAME [--markdown]
+    {"plugin", "list plugins, describe what they provide, begin one of your own",
+     R"(list | describe NAME [--markdown] | new NAME [--kind K] [--lang L]
+
+  list      every module found, and why some libraries cannot be used
+  describe  a module's parameters, where it comes from, what it can do
+  new       a folder with a small policy to edit: source, tests, CMake project, configuration
 
 Examples:
   sluice plugin list
-  sluice plugin describe h2o)",
+  sluice plugin describe h2o
+  sluice plugin new my_codec --kind codec --lang c++)",
      run_plugin},
     {"config", "show, check or explain configuration files", R"(show|check|schema [FILE...] [--set K=V]
 
