@@ -23,7 +23,8 @@ namespace sluice {
 namespace {
 
 struct Plugins {
-  explicit Plugins(const Words& words) : registry(Registry::search_path(folders(words)), pool) {
+  explicit Plugins(const Words& words, bool again = false)
+      : prober(child_prober(again)), registry(Registry::search_path(folders(words)), pool, &prober) {
     note_missing_plugin_folders();
   }
   static std::vector<std::filesystem::path> folders(const Words& words) {
@@ -37,11 +38,12 @@ struct Plugins {
     return list;
   }
   ThreadPool pool{1};
+  Prober prober;
   Registry registry;
 };
 
 int list(const Words& words) {
-  const Plugins plugins(words);
+  const Plugins plugins(words, true);
   std::vector<Module> modules = plugins.registry.modules();
   std::stable_sort(modules.begin(), modules.end(), [](const Module& a, const Module& b) {
     return std::tuple(!a.module, a.interface_id, a.name) < std::tuple(!b.module, b.interface_id, b.name);
@@ -127,6 +129,12 @@ nlohmann::ordered_json to_json(const Module& entry) {
   return json;
 }
 
+int describe_all(const Words& words) {
+  const Plugins plugins(words);
+  write_stdout(policies_markdown(plugins.registry.modules()));
+  return kExitOk;
+}
+
 int describe(const Words& words) {
   const bool json = output_format(words, "md|json") == "json";
   if (json && words.has("markdown")) throw Error("sluice plugin describe: --json and --markdown exclude each other");
@@ -175,6 +183,8 @@ int run_plugin(std::span<const std::string> args) {
   const bool named = words->positional.size() == 2;
   if (verb == "list" && !named) return list(*words);
   if (verb == "describe" && named) return describe(*words);
+  if (verb == "describe" && words->has("markdown")) return describe_all(*words);
+  if (verb == "probe" && named) return run_probe(words->positional[1]);  // what child_prober() starts
   if (verb == "new" && named) return new_plugin(*words);
   if (verb == "new") throw Error("sluice plugin new needs a name for the policy, as in `sluice plugin new my_evictor`");
   if (verb == "describe") throw Error("sluice plugin describe needs a module's name (see `sluice plugin list`)");

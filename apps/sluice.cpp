@@ -60,10 +60,10 @@ Examples:
   sluice bench --set model.path=llama2-7b.gguf -t 1,2 -o json)",
      run_bench},
     {"plugin", "list plugins, describe what they provide, begin one of your own",
-     R"(list | describe NAME [--markdown] | new NAME [--kind K] [--lang L]
+     R"(list | describe [NAME] [--markdown] | new NAME [--kind K] [--lang L]
 
   list      every module found, and why some libraries cannot be used
-  describe  a module's parameters, where it comes from, what it can do
+  describe  a module's parameters, where it comes from, what it can do; --markdown without a NAME: all policies
   new       a folder with a small policy to edit: source, tests, CMake project, configuration
 
 Examples:

@@ -14,6 +14,28 @@ add_test(NAME documented_policies COMMAND ${CMAKE_COMMAND} ${sdk_tools} -D WORK=
          -P ${CMAKE_CURRENT_SOURCE_DIR}/docs_check.cmake)
 set_tests_properties(install documented_policies PROPERTIES LABELS unit TIMEOUT 300)
 
+# Libraries that take a program down, and plugins of other ages than the host's.
+function(sdk_fixtures group)
+  unset(SLUICE_PLUGIN_OUTPUT)  # not to be installed
+  foreach(name ${ARGN})
+    sluice_add_plugin(${group}_${name} ${CMAKE_CURRENT_SOURCE_DIR}/bad_plugins/${group}/${name}.c)
+    set_target_properties(${group}_${name} PROPERTIES OUTPUT_NAME ${name}
+                          LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${group}_plugins)
+    foreach(tests plugins_tests cli_tests)
+      add_dependencies(${tests} ${group}_${name})
+    endforeach()
+  endforeach()
+  string(TOUPPER ${group} upper)
+  foreach(tests plugins_tests cli_tests)
+    target_compile_definitions(${tests} PRIVATE SLUICE_${upper}_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/${group}_plugins")
+  endforeach()
+endfunction()
+sdk_fixtures(deadly crash_in_constructor crash_in_entry exit_in_constructor hang_in_entry wild_names crash_at_exit)
+sdk_fixtures(hung hang_in_select)
+sdk_fixtures(skew older same newer both next)
+target_compile_definitions(plugins_tests PRIVATE SLUICE_PROGRAM="$<TARGET_FILE:sluice>")
+add_dependencies(plugins_tests sluice)
+
 find_program(nvcc nvcc HINTS /usr/local/cuda/bin)
 if(nvcc)
   add_test(NAME headers_nvcc

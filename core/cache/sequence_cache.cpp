@@ -208,7 +208,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
   Scratch<uint32_t> slots(layer.scratch, uint64_t(lanes) * n);
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t lane = 0; lane < lanes; lane++) slots[uint64_t(lane) * n + i] = layer.pending_slots[i * lanes + lane];
-  table.insert(evictor.self(), layer.state.data, &layer.lanes, n, slots.data(), layer.pending_positions.data());
+  evictor.call("insert", table.insert, layer.state.data, &layer.lanes, n, slots.data(), layer.pending_positions.data());
   check_guard(layer, "insert");
   layer.pending_slots.count = layer.pending_positions.count = 0;
   if (!layer.wants_signal()) return;
@@ -220,7 +220,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
       for (uint32_t h = 1; h < layer.kv_heads(); h++)
         for (uint32_t s = 0; s < layer.capacity; s++)
           signal[s] = kind == SLUICE_SUM ? signal[s] + layer.signal(h)[s] : std::max(signal[s], layer.signal(h)[s]);
-    table.observe(evictor.self(), layer.state.data, &layer.lanes, n, signal);
+    evictor.call("observe", table.observe, layer.state.data, &layer.lanes, n, signal);
     check_guard(layer, "observe");
   }
   std::memset(signal, 0, cells * sizeof(float));
@@ -230,8 +230,7 @@ void SequenceCache::evict(LayerCache& layer, uint32_t n) {
   const uint32_t lanes = policy_->evictor_lanes();
   const Instance& evictor = *layer.rules().evictor;
   Scratch<uint32_t> victims(layer.scratch, uint64_t(lanes) * n);
-  evictor.check(policy_->evictor(layer.index).select(evictor.self(), layer.state.data, &layer.lanes, n, victims.data()),
-                "select");
+  evictor.call("select", policy_->evictor(layer.index).select, layer.state.data, &layer.lanes, n, victims.data());
   check_guard(layer, "select");
   const bool record = recorded_layer_ == int32_t(layer.index);
   if (record) recorded_.resize(lanes);

@@ -58,7 +58,7 @@ Engine::Engine(Registry& registry, const Config& config, const Options& options)
   const sluice_module& module = registry.find(SLUICE_BACKEND, config.backend.name, config.backend.place.text);
   backend_ = registry.create_backend(module, resolve_params(module, config.backend));
   const auto& table = backend_.table<sluice_backend>();
-  backend_.check(table.device(backend_.self(), &device_), "device");
+  backend_.call("device", table.device, &device_);
   weights_ = std::make_unique<Weights>(backend_, *file_, options.progress);
   const uint64_t reserve = std::clamp<uint64_t>(device_.memory_total * 2, uint64_t(1) << 30, uint64_t(200) << 30);
   arena_ = std::make_unique<Arena>(backend_, reserve);
