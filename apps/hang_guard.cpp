@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -20,9 +21,11 @@ namespace sluice {
 struct HangGuard::Impl {
   explicit Impl(double limit) : seconds(limit), watchdog(limit, [this](const HungVerb& verb) { end(verb); }) {}
 
+  static void say(const std::string& text) { std::fputs(text.c_str(), stderr); }
+
   [[noreturn]] void end(const HungVerb& verb) {
-    fmt::print(stderr, "\nsluice: {}, {}: has not returned for {:g} s ([plugins] limit); the run ends here\n", verb.who,
-               verb.verb, seconds);
+    say(fmt::format("\nsluice: {}, {}: has not returned for {:g} s ([plugins] limit); the run ends here\n", verb.who,
+                    verb.verb, seconds));
     // Writing asks the same plugin for its bytes, which may hang as well.
     std::thread([limit = seconds] {
       std::this_thread::sleep_for(std::chrono::duration<double>(limit));
@@ -32,10 +35,10 @@ struct HangGuard::Impl {
       const std::lock_guard lock(mutex);
       if (write) {
         write();
-        std::fputs("sluice: the result is partial\n", stderr);
+        say("sluice: the result is partial\n");
       }
     } catch (const std::exception& error) {
-      fmt::print(stderr, "sluice: the finished results could not be written: {}\n", error.what());
+      say(fmt::format("sluice: the finished results could not be written: {}\n", error.what()));
     }
     // No destructor runs: what hangs still uses all of it.
     _exit(finish_stdout(kExitFailed));

@@ -100,20 +100,22 @@ Ending wait_for(const Child& child, double seconds) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
   Ending ending;
+  ::fcntl(child.report, F_SETFL, O_NONBLOCK);
+  const auto read_steps = [&] {
+    char step = 0;
+    while (::read(child.report, &step, 1) == 1)
+      if (ending.steps < std::size(kStep) && step == kStep[ending.steps]) ++ending.steps;
+  };
   while (!ending.in_time && Clock::now() < deadline) {
     pollfd news{child.report, POLLIN, 0};
-    ::poll(&news, 1, 5);
+    ::poll(&news, 1, 2);
+    read_steps();
     ending.in_time = ::waitpid(child.id, &ending.status, WNOHANG) == child.id;
-    if (!ending.in_time && (news.revents & POLLHUP)) ::usleep(500);  // about to end; its pipe has nothing to wait for
+    if (!ending.in_time && (news.revents & POLLHUP)) ::usleep(500);  // about to end: poll() does not wait any more
   }
   ::kill(-child.id, SIGKILL);
   if (!ending.in_time) ::waitpid(child.id, &ending.status, 0);
-  ::fcntl(child.report, F_SETFL, O_NONBLOCK);
-  char steps[16];
-  const ssize_t got = ::read(child.report, steps, sizeof steps);
-  while (ending.steps < std::min<size_t>(got < 0 ? 0 : size_t(got), std::size(kStep)) &&
-         steps[ending.steps] == kStep[ending.steps])
-    ++ending.steps;
+  read_steps();
   ::close(child.report);
   return ending;
 }

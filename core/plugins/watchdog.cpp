@@ -37,6 +37,7 @@ constexpr uint32_t kBeats = 20;
 }  // namespace
 
 void list_verb_place() {
+  if (verb_place.listed) return;
   static thread_local Unlisted at_end;
   at_end.armed = true;  // constructs it
   const std::lock_guard lock(places().mutex);
