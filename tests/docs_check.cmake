@@ -11,7 +11,7 @@ file(CREATE_LINK ${CXX_COMPILER} ${WORK}/bin/c++ SYMBOLIC)
 run("tiny model" ${TINY_MODEL} ${WORK}/models/smollm2-135m-instruct.gguf)
 get_filename_component(cmake_folder ${CMAKE_COMMAND} DIRECTORY)
 set(script "set -eux\nexport HOME=${WORK}/home XDG_CACHE_HOME=${WORK}/home/cache SLUICE_MODELS=${WORK}/models\n")
-string(APPEND script "export PATH=${WORK}/bin:${cmake_folder}:$PATH CMAKE_GENERATOR=${GENERATOR}\n")
+string(APPEND script "export PATH=${WORK}/bin:${cmake_folder}:$PATH CMAKE_GENERATOR=\"${GENERATOR}\"\n")
 string(APPEND script "unset SLUICE_PLUGIN_PATH\n")
 
 # Without the checker, its lines are left out, and that is said.

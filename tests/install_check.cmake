@@ -46,7 +46,7 @@ get_filename_component(pc_folder ${pc} DIRECTORY)
 set(ENV{PKG_CONFIG_PATH} ${pc_folder})
 
 set(warnings "-Wall -Wextra -Wpedantic -Werror")
-set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER}
+set(configure ${CMAKE_COMMAND} -G "${GENERATOR}" -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER}
               -DCMAKE_PREFIX_PATH=${prefix} "-DCMAKE_C_FLAGS=${warnings}" "-DCMAKE_CXX_FLAGS=${warnings}")
 foreach(kind evictor codec)
   foreach(lang c c++)

@@ -1,5 +1,6 @@
 # What test scripts share: running commands, and saying what went wrong. Include it with WORK set: a folder of the
 # test's own, which starts empty.
+cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 

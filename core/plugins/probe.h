@@ -14,7 +14,7 @@ struct Prober {
   std::vector<std::string> command;
   double seconds = 2;
   // Verdicts are remembered here by the contents of the library; empty: nowhere.
-  std::filesystem::path cache;
+  std::filesystem::path cache = {};
   // Try a library again that did not pass. What made it fail may be gone.
   bool again = false;
 };
