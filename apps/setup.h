@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/config/config.h"
+#include "core/plugins/probe.h"
 #include "core/plugins/registry.h"
 
 namespace sluice {

@@ -12,6 +12,7 @@
 
 #include "core/plugins/elf_check.h"
 #include "core/plugins/interfaces.h"
+#include "core/plugins/probe.h"
 
 namespace sluice {
 namespace {

@@ -5,10 +5,11 @@
 #include <filesystem>
 #include <string>
 
-#include "core/plugins/probe.h"
 #include "sluice/plugin.h"
 
 namespace sluice {
+
+struct Prober;
 
 struct LoadedLibrary {
   const sluice_plugin* plugin = nullptr;  // NULL: see reason

@@ -13,12 +13,13 @@
 #include <vector>
 
 #include "core/plugins/interfaces.h"
-#include "core/plugins/probe.h"
 #include "core/plugins/thread_pool.h"
 #include "core/plugins/watchdog.h"
 #include "sluice/backend.h"
 
 namespace sluice {
+
+struct Prober;
 
 // A counter that an instance reported through sluice.host.stats/1.
 struct Counter {
