@@ -123,6 +123,10 @@ int run_bench(std::span<const std::string> args) {
 
   Table table = bench_table();
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  const auto publish = [&] {
+    write_stdout(format == Format::kJson ? nlohmann::ordered_json{{"rows", rows}}.dump(2) + "\n"
+                                         : write_table(table, format));
+  };
   for (uint32_t t : threads) {
     if (interrupted()) break;
     std::vector<std::string> overrides = words->overrides();
@@ -136,6 +140,10 @@ int run_bench(std::span<const std::string> args) {
     std::vector<int32_t> tokens(509);
     for (size_t i = 0; i < tokens.size(); i++) tokens[i] = int32_t((i * 7919 + 13) % engine.hyper().vocab);
     Progress progress(session.configs.size() * tests.size(), "bench");
+    session.hang_guard->keep([&] {
+      progress.clear();
+      publish();
+    });
     for (const Config& config : session.configs) {
       const auto policy = build_policy(*session.registry, config, engine.geometry());
       for (const BenchTest& test : tests) {
@@ -188,6 +196,7 @@ int run_bench(std::span<const std::string> args) {
       }
     }
     progress.clear();
+    session.hang_guard->keep({});
     if (interrupted()) break;
     const double after = read_bandwidth(*session.pool);
     fmt::print(stderr, "sluice: {} threads read {:.1f} GB/s before and {:.1f} GB/s after the tests{}\n",
@@ -196,9 +205,7 @@ int run_bench(std::span<const std::string> args) {
                    ? ": the machine changed by more than a tenth, so these figures are not to be trusted"
                    : "");
   }
-  const std::string out =
-      format == Format::kJson ? nlohmann::ordered_json{{"rows", rows}}.dump(2) + "\n" : write_table(table, format);
-  write_stdout(out);
+  publish();
   return interrupted() ? partial_result() : kExitOk;
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
+#include <utility>
 
 #include "apps/commands.h"
 #include "apps/gates.h"
@@ -91,7 +93,9 @@ std::string shared_budget(std::span<const LockstepPolicy> entries, uint32_t toke
   return shared;
 }
 
-Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
+// `publish` writes the finished rows if a plugin hangs.
+Comparison compare(Session& s, Job& job, bool speed, const Words& words,
+                   const std::function<void(const Comparison&)>& publish) {
   const uint32_t limit = uint32_t(words.integer("tokens", 1024, 2, 1 << 20));
   LockstepOptions options;
   options.exact = job.exact, options.chunk = job.chunk, options.speed = speed, options.stop = &interrupt_flag();
@@ -135,26 +139,34 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words) {
   Progress progress(job.tokens.size(), fmt::format("{} policies", entries.size()));
   options.progress = [&](uint64_t tokens, const std::string& note) { progress.advance(tokens, note); };
 
-  Comparison c;
-  c.policies = run_lockstep(engine, entries, job.tokens, options);
-  progress.clear();
-  c.version = SLUICE_VERSION, c.date = date_text();
-  c.model = engine.hyper().name, c.weight_type = weight_types(engine.file());
-  c.parameters = parameter_count(engine.file()), c.weight_bytes = engine.weight_file_bytes();
-  c.text = job.text_name, c.tokens = job.tokens.size();
-  c.machine = machine_name(), c.backend = s.configs.front().backend.name, c.kernel = engine.device().kernels;
-  c.threads = s.threads(), c.precision = job.exact ? "exact" : "fast";
-  if (!job.exact)
-    c.note =
-        "fast: activations rounded to 8 bits move the distribution by themselves, which hides differences of that "
-        "size; use --precision exact to compare policies.";
-  if (c.policies.front().tokens + 1 < job.tokens.size())
-    c.note += fmt::format("{}Interrupted: {} of {} tokens were scored.", c.note.empty() ? "" : " ",
-                          c.policies.front().tokens, job.tokens.size() - 1);
-  c.budget = shared_budget(entries, uint32_t(job.tokens.size()));
-  c.byte_pairs = {{"gear", "group"}};  // gear spends bytes on repairing what group leaves
-  c.memory = memory_use(engine);
-  return c;
+  const auto conclude = [&](std::vector<PolicyResult> rows) {
+    progress.clear();
+    Comparison c;
+    c.policies = std::move(rows);
+    c.version = SLUICE_VERSION, c.date = date_text();
+    c.model = engine.hyper().name, c.weight_type = weight_types(engine.file());
+    c.parameters = parameter_count(engine.file()), c.weight_bytes = engine.weight_file_bytes();
+    c.text = job.text_name, c.tokens = job.tokens.size();
+    c.machine = machine_name(), c.backend = s.configs.front().backend.name, c.kernel = engine.device().kernels;
+    c.threads = s.threads(), c.precision = job.exact ? "exact" : "fast";
+    if (!job.exact)
+      c.note =
+          "fast: activations rounded to 8 bits move the distribution by themselves, which hides differences of that "
+          "size; use --precision exact to compare policies.";
+    if (c.policies.front().tokens + 1 < job.tokens.size())
+      c.note += fmt::format("{}Interrupted: {} of {} tokens were scored.", c.note.empty() ? "" : " ",
+                            c.policies.front().tokens, job.tokens.size() - 1);
+    c.budget = shared_budget(entries, uint32_t(job.tokens.size()));
+    c.byte_pairs = {{"gear", "group"}};  // gear spends bytes on repairing what group leaves
+    c.memory = memory_use(engine);
+    return c;
+  };
+  options.offer = [&](std::function<std::vector<PolicyResult>()> so_far) {
+    s.hang_guard->keep([&, so_far = std::move(so_far)] { publish(conclude(so_far())); });
+  };
+  std::vector<PolicyResult> rows = run_lockstep(engine, entries, job.tokens, options);
+  s.hang_guard->keep({});
+  return conclude(std::move(rows));
 }
 
 // A wrong path is told before the work, and so is one that would replace what is read.
@@ -201,15 +213,17 @@ int run_compare(std::span<const std::string> args) {
       throw Error(fmt::format("compare: --no-speed measures no tok_s, which --fail-if '{}' is to judge", gate.text));
   Session session = open_configs(words->positional, words->overrides());
   if (words->has("html")) check_report_path(*words, session.configs.front());
-  const Comparison comparison = compare(session, job, !words->has("no-speed"), *words);
-  if (words->has("html")) {
-    if (comparison.policies.front().tokens > 0)
-      write_report(words->text("html"), comparison);
-    else
-      fmt::print(stderr, "sluice: nothing was scored: {} was not written\n", words->text("html"));
-  }
-  const std::string table = comparison_table(comparison, parse_format(format));
-  write_stdout(table);
+  const auto publish = [&](const Comparison& comparison) {
+    if (words->has("html")) {
+      if (comparison.policies.front().tokens > 0)
+        write_report(words->text("html"), comparison);
+      else
+        fmt::print(stderr, "sluice: nothing was scored: {} was not written\n", words->text("html"));
+    }
+    write_stdout(comparison_table(comparison, parse_format(format)));
+  };
+  const Comparison comparison = compare(session, job, !words->has("no-speed"), *words, publish);
+  publish(comparison);
   if (interrupted()) return partial_result();
   std::vector<PolicyResult> judged = comparison.policies;
   std::erase_if(judged, [](const PolicyResult& row) { return row.reference; });
@@ -229,15 +243,15 @@ int run_ppl(std::span<const std::string> args) {
   if (session.configs.size() > 1)
     throw Error(fmt::format("ppl: {} holds {} policies; `sluice compare` takes several", words->positional[0],
                             session.configs.size()));
-  const Comparison comparison = compare(session, job, false, *words);
-  const PolicyResult& row = comparison.policies.back();  // before it stands the reference, if it is not one itself
-  if (format == "json") {
-    write_stdout(to_json(row).dump(2) + "\n");
-  } else {
-    write_stdout(comparison_table(comparison, parse_format(format)));
-  }
+  const auto publish = [&](const Comparison& comparison) {
+    // Before the policy's row stands the reference, if it is not one itself.
+    write_stdout(format == "json" ? to_json(comparison.policies.back()).dump(2) + "\n"
+                                  : comparison_table(comparison, parse_format(format)));
+  };
+  const Comparison comparison = compare(session, job, false, *words, publish);
+  publish(comparison);
   if (interrupted()) return partial_result();
-  return judge(job.gates, {&row, 1});
+  return judge(job.gates, {&comparison.policies.back(), 1});
 }
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
-// `sluice plugin`: what plugins there are, why some are not usable, and what a module takes and can do.
+// `sluice plugin`: what plugins there are, why some are not usable, and what a module takes and can do. Longer verbs
+// have files of their own (plugin_verbs.h).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "apps/commands.h"
 #include "apps/options.h"
 #include "apps/output.h"
+#include "apps/plugin_verbs.h"
 #include "apps/setup.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
@@ -21,7 +23,8 @@ namespace sluice {
 namespace {
 
 struct Plugins {
-  explicit Plugins(const Words& words) : registry(Registry::search_path(folders(words)), pool) {
+  explicit Plugins(const Words& words, bool again = false)
+      : prober(child_prober(again)), registry(Registry::search_path(folders(words)), pool, &prober) {
     note_missing_plugin_folders();
   }
   static std::vector<std::filesystem::path> folders(const Words& words) {
@@ -35,11 +38,12 @@ struct Plugins {
     return list;
   }
   ThreadPool pool{1};
+  Prober prober;
   Registry registry;
 };
 
 int list(const Words& words) {
-  const Plugins plugins(words);
+  const Plugins plugins(words, true);
   std::vector<Module> modules = plugins.registry.modules();
   std::stable_sort(modules.begin(), modules.end(), [](const Module& a, const Module& b) {
     return std::tuple(!a.module, a.interface_id, a.name) < std::tuple(!b.module, b.interface_id, b.name);
@@ -125,6 +129,12 @@ nlohmann::ordered_json to_json(const Module& entry) {
   return json;
 }
 
+int describe_all(const Words& words) {
+  const Plugins plugins(words);
+  write_stdout(policies_markdown(plugins.registry.modules()));
+  return kExitOk;
+}
+
 int describe(const Words& words) {
   const bool json = output_format(words, "md|json") == "json";
   if (json && words.has("markdown")) throw Error("sluice plugin describe: --json and --markdown exclude each other");
@@ -164,16 +174,23 @@ int run_plugin(std::span<const std::string> args) {
   po::options_description options = output_options("md|json");
   options.add_options()("markdown", "describe: as Markdown")(
       "path", po::value<std::vector<std::string>>()->composing()->value_name("FOLDER"),
-      "look here first; may be repeated (SLUICE_PLUGIN_PATH names folders for all commands)");
+      "look here first; may be repeated (SLUICE_PLUGIN_PATH names folders for all commands)")(
+      "kind", po::value<std::string>()->value_name("K"), "new: evictor (default) or codec")(
+      "lang", po::value<std::string>()->value_name("L"), "new: c (default) or c++")(
+      "out", po::value<std::string>()->value_name("DIR"), "new: the folder to make (default: the policy's name)");
   const auto words =
-      parse_words("plugin", args, options, {.names = {"list, describe or check", "a module's name"}, .least = 1});
+      parse_words("plugin", args, options, {.names = {"list, describe, check or new", "a module's name"}, .least = 1});
   if (!words) return kExitOk;
   const std::string& verb = words->positional[0];
   const bool named = words->positional.size() == 2;
   if (verb == "list" && !named) return list(*words);
   if (verb == "describe" && named) return describe(*words);
+  if (verb == "describe" && words->has("markdown")) return describe_all(*words);
+  if (verb == "probe" && named) return run_probe(words->positional[1]);  // what child_prober() starts
+  if (verb == "new" && named) return new_plugin(*words);
+  if (verb == "new") throw Error("sluice plugin new needs a name for the policy, as in `sluice plugin new my_evictor`");
   if (verb == "describe") throw Error("sluice plugin describe needs a module's name (see `sluice plugin list`)");
-  const std::vector<std::string> verbs = {"list", "describe", "check"};
+  const std::vector<std::string> verbs = {"list", "describe", "check", "new"};
   if (verb == "list") throw Error("sluice plugin list takes no name; `sluice plugin describe NAME` tells of one");
   throw Error(fmt::format("sluice plugin does not know \"{}\"{}", verb, did_you_mean(verb, verbs)));
 }

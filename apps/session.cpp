@@ -4,6 +4,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
 #include <map>
@@ -25,6 +26,16 @@ uint32_t configured_threads(const Config& config) {
   const auto at = config.backend.params.find("threads");
   const int64_t* value = at == config.backend.params.end() ? nullptr : std::get_if<int64_t>(&at->second.value);
   return value && *value > 0 ? uint32_t(*value) : 0;
+}
+
+// How long a verb may take: the longest that one of the configurations allows, 0 for ever.
+double verb_seconds(std::span<const Config> configs) {
+  double seconds = 0;
+  for (const Config& config : configs) {
+    if (config.plugin_limit == 0) return 0;
+    seconds = std::max(seconds, double(config.plugin_limit));
+  }
+  return seconds;
 }
 
 // Where a configuration says something, or the file that does not say it.
@@ -92,6 +103,7 @@ Session open_configs(std::span<const std::string> files, std::span<const std::st
   for (Config& config : s.configs)
     if (const uint32_t n = ++times[config.name]; n > 1) config.name += fmt::format("#{}", n);
   Setup setup = find_plugins(paths, overrides, configured_threads(s.configs.front()));
+  s.hang_guard = std::make_unique<HangGuard>(verb_seconds(s.configs));
   s.pool = std::move(setup.pool), s.registry = std::move(setup.registry);
   for (const Config& other : s.configs) {
     check_same_model(s.configs.front(), other);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/hang_guard.h"
 #include "apps/options.h"
 #include "core/config/config.h"
 #include "core/report/result.h"
@@ -15,7 +16,8 @@
 namespace sluice {
 
 struct Session {
-  std::vector<Config> configs;  // one per policy, sweeps expanded
+  std::unique_ptr<HangGuard> hang_guard;  // outlives what it watches
+  std::vector<Config> configs;            // one per policy, sweeps expanded
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Registry> registry;
   std::unique_ptr<Engine> engine;

@@ -24,6 +24,10 @@ void note_missing_plugin_folders() {
   }
 }
 
+Prober child_prober(bool again) {
+  return {.command = {"/proc/self/exe", "plugin", "probe"}, .cache = probe_cache(), .again = again};
+}
+
 Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const std::string> overrides,
                    unsigned threads) {
   note_missing_plugin_folders();
@@ -34,7 +38,8 @@ Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const
   }
   Setup setup;
   setup.pool = std::make_unique<ThreadPool>(threads);
-  setup.registry = std::make_unique<Registry>(Registry::search_path(folders), *setup.pool);
+  const Prober prober = child_prober();
+  setup.registry = std::make_unique<Registry>(Registry::search_path(folders), *setup.pool, &prober);
   return setup;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/config/config.h"
+#include "core/plugins/probe.h"
 #include "core/plugins/registry.h"
 
 namespace sluice {
@@ -20,6 +21,9 @@ struct Setup {
 
 // Says on stderr which folders of SLUICE_PLUGIN_PATH there are not.
 void note_missing_plugin_folders();
+
+// Tries libraries from the user's folders in a child process. `again`: also those remembered not to pass.
+Prober child_prober(bool again = false);
 
 // Plugins for these files (none: built-in places and --set only). `threads` 0: one per core.
 Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const std::string> overrides,

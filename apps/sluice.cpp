@@ -59,18 +59,22 @@ Examples:
   sluice bench configs/full.toml configs/gear2.toml -p 512 -n 64 -d 0,4096
   sluice bench --set model.path=llama2-7b.gguf -t 1,2 -o json)",
      run_bench},
-    {"plugin", "list, describe and check plugins", R"(list | describe NAME [--markdown] | check FILE|NAME... [--set K=V]
+    {"plugin", "list, describe and check plugins, begin one of your own",
+     R"(list | describe [NAME] [--markdown] | check FILE|NAME... [--set K=V] | new NAME [--kind K] [--lang L]
 
-`check` tries what the plugin headers promise on libraries, each check in a child process with a time limit. It prints
-one line per check and, for what failed, the line that runs it again; the exit code is 1 if anything failed. What is
-checked stands in docs/plugin-check.md; `sluice plugin check --help` names its options.
+  list      every module found, and why some libraries cannot be used
+  describe  a module's parameters, where it comes from, what it can do; --markdown without a NAME: all policies
+  check     tries what the plugin headers promise, each check in a child process with a time limit; prints for what
+            failed the line that runs it again, and exits with 1 then. `sluice plugin check --help` names its options,
+            docs/plugin-check.md what is checked
+  new       a folder with a small policy to edit: source, tests, CMake project, configuration
 
 Examples:
   sluice plugin list
   sluice plugin describe h2o
   sluice plugin check build/my_evictor.sluice.so --set sinks=2
   sluice plugin check h2o sieve --only-failed --fuzz 60
-  sluice plugin check --list)",
+  sluice plugin new my_codec --kind codec --lang c++)",
      run_plugin},
     {"config", "show, check or explain configuration files", R"(show|check|schema [FILE...] [--set K=V]
 

@@ -31,6 +31,7 @@ class Program {
     argv.push_back(nullptr);
     // The first entry of a name counts.
     std::vector<std::string> own = variables;
+    own.push_back("XDG_CACHE_HOME=" + cache());  // what it remembers of plugins is no business of the user's
     for (std::string& entry : own) environment.push_back(entry.data());
     for (char** entry = environ; *entry; ++entry) environment.push_back(*entry);
     environment.push_back(nullptr);
@@ -58,6 +59,10 @@ class Program {
  private:
   std::string out() const { return (folder_ / "out").string(); }
   std::string err() const { return (folder_ / "err").string(); }
+  static std::string cache() {
+    static const ScratchFolder folder;
+    return folder.path().string();
+  }
 
   ScratchFolder folder_;
   pid_t child_ = 0;

@@ -26,8 +26,8 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
         const CodedBlock& block = side.blocks[i];
         const sluice_block header = layer.block(h, which, i);
         sluice_account a{};
-        layer.policy->codec(layer.index, which)
-            .account(layer.rules().codec[which]->self(), &header, block.piece.data, &a);
+        layer.rules().codec[which]->call("account", layer.policy->codec(layer.index, which).account, &header,
+                                         block.piece.data, &a);
         check_account(*layer.rules().codec[which], a, block.bytes);
         const std::pair<Kind, uint64_t> parts[] = {{Kind::kCodes, a.codes},
                                                    {Kind::kScales, a.scales},

@@ -36,9 +36,8 @@ void rescue(LayerCache& layer, uint32_t head, uint32_t which, uint32_t i) {
   Scratch<float> rows(layer.scratch, uint64_t(kDecodeRows) * head_dim);
   for (uint32_t first = 0; first < n; first += kDecodeRows) {
     const uint32_t count = std::min(kDecodeRows, n - first);
-    codec.check(layer.policy->codec(layer.index, which)
-                    .decode(codec.self(), &header, side.spans[i].src, first, count, rows.data()),
-                "decode");
+    codec.call("decode", layer.policy->codec(layer.index, which).decode, &header, side.spans[i].src, first, count,
+               rows.data());
     for (uint32_t r = 0; r < count; r++) {
       uint16_t* to = side.row(side.rescued + first + r, head_dim);
       for (uint32_t c = 0; c < head_dim; c++) to[c] = sluice_to_half(rows[uint64_t(r) * head_dim + c]);
@@ -101,7 +100,7 @@ void compact_blocks(LayerCache& layer, uint32_t head, uint32_t which, double sha
     if (n > 0) {
       const sluice_block header = layer.block(head, which, i);
       size_t bytes = 0;
-      codec.check(table.retain(codec.self(), &header, block.piece.data, keep.data(), n, &bytes), "retain");
+      codec.call("retain", table.retain, &header, block.piece.data, keep.data(), n, &bytes);
       check_written(codec, "retain", bytes, block.bytes);
       block.bytes = bytes;
       layer.memory.shrink(block.piece, bytes);
@@ -145,11 +144,12 @@ void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) 
     header.seed = (uint64_t(layer.index) << 48 | uint64_t(head) << 36 | uint64_t(which) << 35 | position) *
                       0x9E3779B97F4A7C15ull +
                   1;
-    const uint64_t bound = sane_bytes(codec, "bound", table.bound(codec.self(), which, n));
-    Scratch<std::byte> work(layer.scratch, sane_bytes(codec, "scratch", table.scratch(codec.self(), which, n, 0)) + 1);
+    const uint64_t bound = sane_bytes(codec, "bound", codec.call("bound", table.bound, which, n));
+    Scratch<std::byte> work(layer.scratch,
+                            sane_bytes(codec, "scratch", codec.call("scratch", table.scratch, which, n, 0u)) + 1);
     Scratch<std::byte> coded(layer.scratch, bound + 1);
     size_t bytes = 0;
-    codec.check(table.encode(codec.self(), &header, rows.data(), work.data(), coded.data(), &bytes), "encode");
+    codec.call("encode", table.encode, &header, rows.data(), work.data(), coded.data(), &bytes);
     check_written(codec, "encode", bytes, bound);
     // Entries first: what is allocated then has an owner, whatever fails.
     side.spans.push({}, layer.memory), side.blocks.push({}, layer.memory);

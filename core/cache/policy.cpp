@@ -46,13 +46,13 @@ void check_account(const Instance& codec, const sluice_account& a, uint64_t byte
 void set_evictor(LayerPolicy& layer, const Instance& evictor) {
   layer.evictor = &evictor;
   for (uint32_t prompt : {0u, 1u})
-    evictor.table<sluice_evictor>().signal(evictor.self(), prompt, &layer.signal[prompt]);
+    evictor.call("signal", evictor.table<sluice_evictor>().signal, prompt, &layer.signal[prompt]);
   const sluice_module& module = evictor.module();
   layer.rows = static_cast<const sluice_evictor_rows*>(find_extension(module, SLUICE_EVICTOR_ROWS).table);
   layer.window = static_cast<const sluice_evictor_window*>(find_extension(module, SLUICE_EVICTOR_WINDOW).table);
   layer.budget = static_cast<const sluice_evictor_budget*>(find_extension(module, SLUICE_EVICTOR_BUDGET).table);
   if (!layer.window) return;
-  layer.window_size = layer.window->size(evictor.self());
+  layer.window_size = evictor.call("window.size", layer.window->size);
   if (layer.window_size == 0 || layer.window_size > SLUICE_WINDOW_MOST)
     throw Error(fmt::format("{}, window.size: wants the last {} queries of a prompt; it may be 1 to {}", who(evictor),
                             layer.window_size, SLUICE_WINDOW_MOST),

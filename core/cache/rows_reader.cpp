@@ -59,8 +59,11 @@ sluice_status RowsReader::read(uint32_t head, uint32_t side, uint32_t count, con
            where[slots[i + n]].row == at.row + n)
       n++;
     const sluice_block header = layer_.block(head, side, at.block);
-    const sluice_status status = layer_.policy->codec(layer_.index, side)
-                                     .decode(codec->self(), &header, rows.spans[at.block].src, at.row, n, to);
+    const sluice_status status = [&] {
+      const InVerb in(codec->who(), "decode");
+      return layer_.policy->codec(layer_.index, side)
+          .decode(codec->self(), &header, rows.spans[at.block].src, at.row, n, to);
+    }();
     if (status != SLUICE_OK) {
       status_ = status, failed_ = codec;
       return status;

@@ -16,9 +16,12 @@ namespace {
 
 // Calls a verb of the evictor that may read rows: call(rows) returns its status.
 template <class Call>
-void with_rows(LayerCache& layer, std::string_view verb, Call&& call) {
+void with_rows(LayerCache& layer, const char* verb, Call&& call) {
   const RowsReader reader(layer);
-  const sluice_status status = call(reader.rows());
+  const sluice_status status = [&] {
+    const InVerb in(layer.rules().evictor->who(), verb);
+    return call(reader.rows());
+  }();
   layer.counters.decoded += reader.decoded();
   reader.check(verb);
   layer.rules().evictor->check(status, verb);
@@ -32,9 +35,8 @@ void split(LayerCache& layer, uint64_t total, uint32_t* counts) {
   Scratch<uint32_t> live(layer.scratch, lanes);
   for (uint32_t lane = 0; lane < lanes; lane++) live[lane] = layer.pools[lane].live;
   std::fill_n(counts, lanes, 0u);
-  evictor.check(
-      layer.rules().budget->split(evictor.self(), layer.state.data, &layer.lanes, live.data(), uint32_t(total), counts),
-      "budget.split");
+  evictor.call("budget.split", layer.rules().budget->split, layer.state.data, &layer.lanes, live.data(), uint32_t(total),
+               counts);
   check_guard(layer, "budget.split");
   uint64_t sum = 0;
   for (uint32_t lane = 0; lane < lanes; lane++) {
@@ -64,7 +66,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t lane = 0; lane < lanes; lane++) slots[uint64_t(lane) * n + i] = layer.pending_slots[i * lanes + lane];
   const uint32_t* positions = layer.pending_positions.data();
-  table.insert(evictor.self(), layer.state.data, &layer.lanes, n, slots.data(), positions);
+  evictor.call("insert", table.insert, layer.state.data, &layer.lanes, n, slots.data(), positions);
   check_guard(layer, "insert");
   if (rules.rows)
     with_rows(layer, "rows.inserted", [&](const sluice_rows* rows) {
@@ -81,7 +83,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
       for (uint32_t h = 1; h < layer.kv_heads(); h++)
         for (uint32_t s = 0; s < layer.capacity; s++)
           signal[s] = kind == SLUICE_SUM ? signal[s] + layer.signal(h)[s] : std::max(signal[s], layer.signal(h)[s]);
-    table.observe(evictor.self(), layer.state.data, &layer.lanes, n, signal);
+    evictor.call("observe", table.observe, layer.state.data, &layer.lanes, n, signal);
     check_guard(layer, "observe");
   }
   std::memset(signal, 0, cells * sizeof(float));
@@ -117,7 +119,7 @@ void SequenceCache::evict(LayerCache& layer) {
   const Instance& evictor = *rules.evictor;
   void* state = layer.state.data;
   Scratch<uint32_t> counts(layer.scratch, lanes), victims(layer.scratch, total);
-  std::string_view verb = "select";
+  const char* verb = "select";
   if (rules.ragged()) {
     split(layer, total, counts.data());
     with_rows(layer, verb = "budget.select", [&](const sluice_rows* rows) {
@@ -131,7 +133,7 @@ void SequenceCache::evict(LayerCache& layer) {
       });
     } else {
       const sluice_evictor& table = policy_->evictor(layer.index);
-      evictor.check(table.select(evictor.self(), state, &layer.lanes, counts[0], victims.data()), verb);
+      evictor.call(verb, table.select, state, &layer.lanes, counts[0], victims.data());
       check_guard(layer, verb);
     }
   }

@@ -14,7 +14,7 @@ void share_budget(const Policy& policy, uint32_t budget, LayerCache* layers) {
       const LayerPolicy& rules = policy.layers[l];
       if (rules.evictor != &evictor || !rules.budget) continue;
       LayerCache& layer = layers[l];
-      layer.budget = rules.budget->layer(evictor.self(), l, budget, policy.interval);
+      layer.budget = evictor.call("budget.layer", rules.budget->layer, l, budget, policy.interval);
       if (layer.budget < policy.interval)
         throw Error(
             fmt::format("policy {}: evictor {}, budget.layer: gives layer {} a budget of {} tokens, less than "

@@ -30,7 +30,8 @@ Slots::Slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32
   const Policy& policy = *layer.policy;
   const Instance& evictor = *layer.rules().evictor;
   lanes = {layer.index, policy.evictor_lanes(), capacity, budget, policy.interval, prompt};
-  state_bytes = sane_bytes(evictor, "state_size", policy.evictor(layer.index).state_size(evictor.self(), &lanes));
+  state_bytes =
+      sane_bytes(evictor, "state_size", evictor.call("state_size", policy.evictor(layer.index).state_size, &lanes));
   const uint64_t words = uint64_t(layer.kv_heads()) * capacity;
   tables = memory.allocate(words * (layer.wants_signal() ? 8 : 4));
   try {
@@ -76,7 +77,7 @@ void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_
   install(slots, layer);
   const Instance& evictor = *layer.rules().evictor;
   try {
-    evictor.check(layer.policy->evictor(layer.index).reset(evictor.self(), layer.state.data, &layer.lanes), "reset");
+    evictor.call("reset", layer.policy->evictor(layer.index).reset, layer.state.data, &layer.lanes);
   } catch (const Error& error) {  // a budget may be wrong in one of many rows
     throw Error(fmt::format("policy {}: {}", layer.policy->name, error.what()), error.code());
   }
@@ -186,8 +187,8 @@ void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt) {
     for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE}) move_side(layer, h, which, &to[uint64_t(layer.lane_of(h)) * old]);
   const Instance& evictor = *layer.rules().evictor;
   Slots s(layer, capacity, layer.lanes.budget, prompt);
-  layer.policy->evictor(layer.index)
-      .resize(evictor.self(), s.state.data, &s.lanes, layer.state.data, &layer.lanes, told.data());
+  evictor.call("resize", layer.policy->evictor(layer.index).resize, s.state.data, &s.lanes, layer.state.data,
+               &layer.lanes, told.data());
   check_guard(evictor, s.state, s.state_bytes, "resize");
   auto* pos = reinterpret_cast<uint32_t*>(s.tables.data);
   for (uint32_t h = 0; h < layer.kv_heads(); h++) {

@@ -90,6 +90,7 @@ struct Config {
   uint32_t context = 4096;
   ModuleChoice backend{"cpu", {}, {}};
   std::vector<std::filesystem::path> plugin_path;  // absolute
+  uint32_t plugin_limit = 60;                      // seconds that a verb may take; 0: any
   CacheConfig cache;
   PolicyChoice policy;
   std::vector<LayerRange> layers;

@@ -35,7 +35,7 @@ constexpr Section kSections[] = {
     {"", "The file itself."},
     {"model", "What is run."},
     {"backend", "What it is run on. Other keys belong to the backend.", true},
-    {"plugins", "Where plugins are looked for."},
+    {"plugins", "Where plugins are looked for, and how long they may take."},
     {"cache", "When and how much is evicted and encoded."},
     {"evictor", "Which tokens stay; without this table all do. Other keys belong to the evictor.", true},
     {"codec", "How rows of K and V are stored; without this table as F16. Other keys belong to the codec. "
@@ -63,6 +63,8 @@ constexpr Key kKeys[] = {
 
     {"plugins.path", KeyType::kPaths, "", 0, 0, false, "", "folders with *.sluice.so, searched before $SLUICE_PLUGIN_PATH, the program's own and the installed folder",
      [](Config& c, const Node& n) { c.plugin_path.clear(); for (const Node* item : items(n)) c.plugin_path.push_back(std::filesystem::absolute(resolve_path(text(*item), item->place)).lexically_normal()); }},
+    {"plugins.limit", KeyType::kInteger, "60", 0, 1 << 20, false, "", "seconds after which a call into a plugin that has not returned ends the run, with the results that are finished; 0: never",
+     [](Config& c, const Node& n) { c.plugin_limit = u32(n); }},
 
     {"cache.budget", KeyType::kBudget, "", 0, 0, false, "", "the most tokens a lane keeps between evictions: a count, a share of the run's tokens, or as many as fit into so many bytes of K and V rows per sequence (what is kept beside the rows comes on top); needed by an evictor",
      [](Config& c, const Node& n) { c.cache.budget = parse_budget(n); }},

@@ -61,9 +61,8 @@ const sluice_weight* Weights::upload(const Tensor& tensor) {
     throw Error(fmt::format("{}: backend {} cannot hold tensor {} of type {}", file_.path().string(),
                             backend_.module().name, tensor.name, tensor.stored_as));
   sluice_weight*& w = owned_.weights.emplace_back(nullptr);
-  backend_.check(table.weight_create(backend_.self(), tensor.type, uint32_t(tensor.rows), uint32_t(tensor.cols),
-                                     tensor.data, tensor.bytes, &w),
-                 "weight_create");
+  backend_.call("weight_create", table.weight_create, tensor.type, uint32_t(tensor.rows), uint32_t(tensor.cols),
+                tensor.data, tensor.bytes, &w);
   const uint64_t held = table.weight_bytes(backend_.self(), w);
   bytes_ += held;
   file_bytes_ += tensor.bytes;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <sstream>
+#include <tuple>
 
 #include "core/base/text.h"
 #include "core/plugins/interfaces.h"
@@ -165,6 +166,28 @@ std::string describe_markdown(const sluice_module& module) {
     text += fmt::format("| `{}` | `{}` | {} | {} |\n", param.name, describe_default(param), cell(describe_type(param)),
                         cell(param.doc));
   }
+  return text;
+}
+
+std::string policies_markdown(std::span<const Module> modules) {
+  std::vector<const sluice_module*> policies;
+  for (const Module& module : modules)
+    if (module.module && (module.interface_id == SLUICE_EVICTOR || module.interface_id == SLUICE_CODEC))
+      policies.push_back(module.module);
+  std::sort(policies.begin(), policies.end(), [](const sluice_module* a, const sluice_module* b) {
+    return std::tuple(std::string_view(a->interface_id), std::string_view(a->name)) <
+           std::tuple(std::string_view(b->interface_id), std::string_view(b->name));
+  });
+  std::string text =
+      "# Policies\n\nWhat `sluice plugin describe --markdown` says of the plugins that it finds. The rule of a policy, "
+      "the bytes it costs and\nwhen it breaks stand on its own page, `NAME.md`.\n\n"
+      "| policy | kind | what it does | reference |\n|---|---|---|---|\n";
+  for (const sluice_module* policy : policies) {
+    const std::string_view kind = interface_noun(policy->interface_id);
+    text += fmt::format("| [`{0}`](#{1}-{0}) | {1} | {2} | {3} |\n", policy->name, kind, cell(policy->summary),
+                        policy->reference ? cell(policy->reference) : "");
+  }
+  for (const sluice_module* policy : policies) text += "\n" + describe_markdown(*policy);
   return text;
 }
 

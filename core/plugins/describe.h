@@ -22,5 +22,7 @@ std::vector<std::string> choices_of(const sluice_param& param);
 
 std::string describe_text(const Module& module);
 std::string describe_markdown(const sluice_module& module);
+// A page about all evictors and codecs there are: a table, then each as describe_markdown() has it.
+std::string policies_markdown(std::span<const Module> modules);
 
 }  // namespace sluice

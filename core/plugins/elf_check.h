@@ -1,4 +1,5 @@
-// Whether a shared library is complete, asked before the loader is: it would end the process on a truncated one.
+// Whether a file is a complete shared library for this machine, asked before the loader is: it would end the process
+// on a truncated one, and it says that a library for another machine is not there.
 #pragma once
 
 #include <filesystem>
@@ -6,8 +7,9 @@
 
 namespace sluice {
 
-// Why the file cannot be loaded, or nothing: its headers or segments lie beyond its end. What the loader refuses by
-// itself (other kinds of files), and what no glance at the headers shows (damage inside a segment), is left to it.
+// Why the file cannot be loaded, or nothing: it is made for another machine, no shared library, or its headers or
+// segments lie beyond its end. Files that are no ELF at all, and damage that no glance at the headers shows, are left
+// to the loader.
 std::string damaged_library(const std::filesystem::path& path);
 
 }  // namespace sluice

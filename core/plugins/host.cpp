@@ -193,7 +193,7 @@ Instance::Instance(Instance&& other) noexcept
 
 Instance& Instance::operator=(Instance&& other) noexcept {
   if (this == &other) return *this;
-  if (self_) destroy_(self_);
+  destroy();
   module_ = other.module_;
   self_ = std::exchange(other.self_, nullptr);
   host_ = std::move(other.host_);
@@ -201,9 +201,15 @@ Instance& Instance::operator=(Instance&& other) noexcept {
   return *this;
 }
 
-Instance::~Instance() {
-  if (self_) destroy_(self_);
+Instance::~Instance() { destroy(); }
+
+void Instance::destroy() {
+  if (!self_) return;
+  const InVerb in(who(), "destroy");
+  destroy_(self_);
 }
+
+const char* Instance::who() const { return host_->who.c_str(); }
 
 const sluice_host* Instance::host() const { return &host_->table; }
 uint64_t Instance::plugin_bytes() const { return host_ ? host_->bytes.load() : 0; }

@@ -247,8 +247,10 @@ Verdict judge_module(const sluice_module& module, std::span<const Interface> int
   }
   if (!newest) return refuse(fmt::format("provides {}, an interface this host does not know", module.interface_id));
   if (!same) {
-    return refuse(fmt::format("provides {}, this host {} /{}", module.interface_id,
-                              id.revision > newest->revision ? "knows" : "needs", newest->revision));
+    return {nullptr,
+            fmt::format("provides {}, this host {} /{}", module.interface_id,
+                        id.revision > newest->revision ? "knows" : "needs", newest->revision),
+            true};
   }
   if (module.layout != same->layout) {
     return refuse(fmt::format("was built against other headers (layout 0x{:08X}, this host has 0x{:08X})",
@@ -271,7 +273,8 @@ Verdict judge_module(const sluice_module& module, std::span<const Interface> int
       if (known.name == id.name && known.revision == revision) step = &known;
     }
     current = step && step->adapt ? step->adapt(*current) : nullptr;
-    if (!current) return refuse(fmt::format("provides {}, this host needs /{}", module.interface_id, newest->revision));
+    if (!current)
+      return {nullptr, fmt::format("provides {}, this host needs /{}", module.interface_id, newest->revision), true};
   }
   return {current, {}};
 }

@@ -39,6 +39,7 @@ std::string refuse_entry(const sluice_plugin* plugin);
 struct Verdict {
   const sluice_module* module = nullptr;  // the module itself or, of an older revision, its adapted form
   std::string reason;                     // why there is none
+  bool revision = false;                  // the reason is its revision, and nothing else
 };
 Verdict judge_module(const sluice_module& module, std::span<const Interface> interfaces = known_interfaces());
 

@@ -12,15 +12,18 @@
 
 #include "core/plugins/elf_check.h"
 #include "core/plugins/interfaces.h"
+#include "core/plugins/probe.h"
 
 namespace sluice {
 namespace {
 
 constexpr char kEntry[] = "sluice_plugin_entry";
 
-LoadedLibrary load(const std::filesystem::path& canonical, boost::dll::shared_library& library) {
+LoadedLibrary load(const std::filesystem::path& canonical, const Prober* prober, boost::dll::shared_library& library) {
   namespace dll = boost::dll;
-  if (std::string reason = damaged_library(canonical); !reason.empty()) return {nullptr, std::move(reason)};
+  std::string reason = damaged_library(canonical);
+  if (reason.empty() && prober) reason = probe_library(*prober, canonical);
+  if (!reason.empty()) return {nullptr, std::move(reason)};
   try {
     // The throwing form: only its message has the loader's text in it.
     library.load(canonical, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
@@ -31,14 +34,14 @@ LoadedLibrary load(const std::filesystem::path& canonical, boost::dll::shared_li
     return {nullptr, fmt::format("exports no {}, so it is not a Sluice plugin", kEntry)};
   }
   const sluice_plugin* plugin = library.get<const sluice_plugin*()>(kEntry)();
-  std::string reason = refuse_entry(plugin);
+  reason = refuse_entry(plugin);
   if (!reason.empty()) plugin = nullptr;
   return {plugin, std::move(reason)};
 }
 
 }  // namespace
 
-LoadedLibrary load_library(const std::filesystem::path& canonical) {
+LoadedLibrary load_library(const std::filesystem::path& canonical, const Prober* prober) {
   struct Entry {
     boost::dll::shared_library library;
     LoadedLibrary result;
@@ -48,7 +51,7 @@ LoadedLibrary load_library(const std::filesystem::path& canonical) {
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   const auto [entry, added] = entries.try_emplace(canonical);
-  if (added) entry->second.result = load(canonical, entry->second.library);
+  if (added) entry->second.result = load(canonical, prober, entry->second.library);
   return entry->second.result;
 }
 

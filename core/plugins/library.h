@@ -9,12 +9,15 @@
 
 namespace sluice {
 
+struct Prober;
+
 struct LoadedLibrary {
   const sluice_plugin* plugin = nullptr;  // NULL: see reason
   std::string reason;                     // a sentence for the user
 };
-// `canonical` is what the file is called once links are followed. Checks the entry point's struct too.
-LoadedLibrary load_library(const std::filesystem::path& canonical);
+// `canonical` is what the file is called once links are followed. Checks the entry point's struct too. With a prober,
+// a library that would take the program down is not loaded.
+LoadedLibrary load_library(const std::filesystem::path& canonical, const Prober* prober = nullptr);
 
 // Of the running program, links followed.
 std::filesystem::path program_folder();

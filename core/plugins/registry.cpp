@@ -32,6 +32,18 @@ std::vector<fs::path> libraries_in(const fs::path& folder) {
   return found;
 }
 
+// Links followed as far as the path exists.
+fs::path resolved(const fs::path& folder) {
+  std::error_code error;
+  fs::path canonical = fs::weakly_canonical(folder, error);
+  return error ? folder : canonical;
+}
+
+// Where the plugins that came with the program are. They were tested with it and need no probe.
+std::vector<fs::path> own_folders() {
+  return {resolved(program_folder().parent_path() / "lib" / "sluice"), resolved(SLUICE_INSTALLED_PLUGINS)};
+}
+
 std::string library_name(const fs::path& library) {
   std::string name = library.filename().string();
   if (name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
@@ -40,6 +52,21 @@ std::string library_name(const fs::path& library) {
 
 std::string who(const sluice_module& module) {
   return fmt::format("{} {}", interface_noun(module.interface_id), module.name);
+}
+
+// A module as its library offers it.
+struct Offer {
+  InterfaceId id;  // views into the library
+  bool wrong_revision = false;
+  Module module;
+};
+
+// A plugin for several hosts publishes several revisions of one module; this host takes one and misses no other.
+bool has_better_revision(std::span<const Offer> offers, const Offer& offer) {
+  return std::any_of(offers.begin(), offers.end(), [&](const Offer& other) {
+    if (!other.module.module || other.module.name != offer.module.name || other.id.name != offer.id.name) return false;
+    return offer.wrong_revision || (offer.module.module && offer.id.revision < other.id.revision);
+  });
 }
 
 template <class Create>
@@ -52,7 +79,10 @@ Instance create(Registry& registry, const sluice_module& module, std::span<const
   auto host = std::make_shared<HostState>(registry, module, owner);
   void* self = nullptr;
   host->creating = true;
-  const sluice_status status = call(&host->table, values.data(), &self);
+  const sluice_status status = [&] {
+    const InVerb in(host->who.c_str(), "create");
+    return call(&host->table, values.data(), &self);
+  }();
   host->creating = false;
   if (status != SLUICE_OK) throw_status(*host, status, "create");
   host->drop_message();
@@ -85,36 +115,46 @@ struct Registry::Impl {
   std::vector<Module> modules;
   PartParamsReader read_part_params = nullptr;
 
-  void add(const sluice_plugin& plugin, const fs::path& library) {
+  void add(const sluice_plugin& plugin, const fs::path& library, std::span<const Interface> interfaces) {
     if (std::string reason = refuse_entry(&plugin); !reason.empty()) {
       modules.push_back({"", library_name(library), library, nullptr, std::move(reason)});
       return;
     }
+    std::vector<Offer> offers;
     for (const sluice_module* given : std::span(plugin.modules, plugin.module_count)) {
       if (!given) {
         modules.push_back({"", library_name(library), library, nullptr, "its list of modules has a NULL in it"});
         continue;
       }
-      Verdict verdict = judge_module(*given);
+      Verdict verdict = judge_module(*given, interfaces);
       Module module{given->interface_id ? given->interface_id : "", given->name ? given->name : library_name(library),
                     library, verdict.module, std::move(verdict.reason)};
-      if (module.module) module.interface_id = module.module->interface_id;
-      for (const Module& other : modules) {
-        if (!module.module || !other.module || other.name != module.name || other.interface_id != module.interface_id) {
-          continue;
-        }
-        module.module = nullptr;
-        module.reason = other.library == library
-                            ? "its library has another of this name"
-                            : fmt::format("hidden by {}, which was found first",
-                                          other.library.empty() ? "a built-in module" : other.library.string());
-      }
-      modules.push_back(std::move(module));
+      const std::string_view id = given->interface_id ? given->interface_id : "";
+      offers.push_back({parse_interface_id(id), verdict.revision, std::move(module)});
+      if (verdict.module) offers.back().module.interface_id = verdict.module->interface_id;
     }
+    for (const Offer& offer : offers)
+      if (!has_better_revision(offers, offer)) add(offer.module);
+  }
+
+  void add(Module module) {
+    for (const Module& other : modules) {
+      if (!module.module || !other.module || other.name != module.name || other.interface_id != module.interface_id) {
+        continue;
+      }
+      module.module = nullptr;
+      module.reason = other.library == module.library
+                          ? "its library has another of this name"
+                          : fmt::format("hidden by {}, which was found first",
+                                        other.library.empty() ? "a built-in module" : other.library.string());
+    }
+    modules.push_back(std::move(module));
   }
 };
 
-Registry::Registry(std::span<const fs::path> folders, ThreadPool& pool) : impl_(std::make_unique<Impl>(pool)) {
+Registry::Registry(std::span<const fs::path> folders, ThreadPool& pool, const Prober* prober)
+    : impl_(std::make_unique<Impl>(pool)) {
+  const std::vector<fs::path> own = own_folders();
   std::set<fs::path> seen;
   for (const fs::path& folder : folders) {
     for (const fs::path& file : libraries_in(folder)) {
@@ -125,9 +165,10 @@ Registry::Registry(std::span<const fs::path> folders, ThreadPool& pool) : impl_(
         continue;
       }
       if (!seen.insert(canonical).second) continue;
-      LoadedLibrary loaded = load_library(canonical);
+      const bool known = std::find(own.begin(), own.end(), canonical.parent_path()) != own.end();
+      LoadedLibrary loaded = load_library(canonical, known ? nullptr : prober);
       if (loaded.plugin) {
-        impl_->add(*loaded.plugin, canonical);
+        impl_->add(*loaded.plugin, canonical, known_interfaces());
       } else {
         impl_->modules.push_back({"", library_name(file), canonical, nullptr, std::move(loaded.reason)});
       }
@@ -147,14 +188,11 @@ std::vector<fs::path> Registry::search_path(std::span<const fs::path> configured
       from = to + 1;
     }
   }
-  folders.push_back(program_folder().parent_path() / "lib" / "sluice");
-  folders.emplace_back(SLUICE_INSTALLED_PLUGINS);
+  for (fs::path& folder : own_folders()) folders.push_back(std::move(folder));
 
   std::vector<fs::path> unique;
   for (const fs::path& folder : folders) {
-    std::error_code error;
-    fs::path canonical = fs::weakly_canonical(folder, error);
-    if (error) canonical = folder;
+    fs::path canonical = resolved(folder);
     if (std::find(unique.begin(), unique.end(), canonical) == unique.end()) unique.push_back(std::move(canonical));
   }
   return unique;
@@ -163,7 +201,9 @@ std::vector<fs::path> Registry::search_path(std::span<const fs::path> configured
 const std::vector<Module>& Registry::modules() const { return impl_->modules; }
 ThreadPool& Registry::pool() { return impl_->pool; }
 
-void Registry::add(const sluice_plugin& plugin, const fs::path& library) { impl_->add(plugin, library); }
+void Registry::add(const sluice_plugin& plugin, const fs::path& library, std::span<const Interface> interfaces) {
+  impl_->add(plugin, library, interfaces);
+}
 
 const sluice_module& Registry::find(std::string_view interface_id, std::string_view name,
                                     std::string_view where) const {

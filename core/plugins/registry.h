@@ -8,12 +8,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "core/plugins/interfaces.h"
 #include "core/plugins/thread_pool.h"
+#include "core/plugins/watchdog.h"
 #include "sluice/backend.h"
 
 namespace sluice {
+
+struct Prober;
 
 // A counter that an instance reported through sluice.host.stats/1.
 struct Counter {
@@ -51,6 +57,17 @@ class Instance {
   const Table& table() const {
     return *static_cast<const Table*>(module_->table);
   }
+  // Calls a verb of the table with self() before the other arguments. A status becomes an Error as check() words it,
+  // anything else is returned. The watchdog knows about it.
+  template <class Result, class Self, class... Parameters, class... Arguments>
+  auto call(const char* verb, Result (*function)(Self*, Parameters...), Arguments&&... arguments) const {
+    const InVerb in(who(), verb);
+    if constexpr (std::is_same_v<Result, sluice_status>)
+      check(function(self_, std::forward<Arguments>(arguments)...), verb);
+    else
+      return function(self_, std::forward<Arguments>(arguments)...);
+  }
+  const char* who() const;  // "evictor h2o"
   const sluice_host* host() const;
   uint64_t plugin_bytes() const;          // live bytes taken through host->alloc
   std::vector<Counter> counters() const;  // in order of first appearance
@@ -59,6 +76,8 @@ class Instance {
   void check(sluice_status status, std::string_view verb) const;
 
  private:
+  void destroy();
+
   const sluice_module* module_ = nullptr;
   void* self_ = nullptr;
   std::shared_ptr<struct HostState> host_;
@@ -68,8 +87,9 @@ class Instance {
 class Registry {
  public:
   // Scans the folders in order for *.sluice.so; the first module of a name wins. One of them may be a library itself.
-  // `pool` outlives the registry.
-  Registry(std::span<const std::filesystem::path> folders, ThreadPool& pool);
+  // `pool` outlives the registry. A prober tries libraries from other folders than the program's own before they are
+  // loaded.
+  Registry(std::span<const std::filesystem::path> folders, ThreadPool& pool, const Prober* prober = nullptr);
   ~Registry();
   Registry(const Registry&) = delete;
 
@@ -81,8 +101,10 @@ class Registry {
   // The usable module of this interface ("sluice.evictor/1") and name; otherwise Error with the names there
   // are, "did you mean", or why it is unavailable. `where` ("file:12:1") opens the message if not empty.
   const sluice_module& find(std::string_view interface_id, std::string_view name, std::string_view where = "") const;
-  // For tests and for modules linked into the program.
-  void add(const sluice_plugin& plugin, const std::filesystem::path& library = {});
+  // For tests and for modules linked into the program. Of a module that is there in several revisions, the newest that
+  // these interfaces know is taken.
+  void add(const sluice_plugin& plugin, const std::filesystem::path& library = {},
+           std::span<const Interface> interfaces = known_interfaces());
 
   // values: one per parameter of the module, in its order (core/config makes them).
   Instance create_policy(const sluice_module& module, const sluice_geometry& geometry,

@@ -20,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/plugins/watchdog.h"
 
 namespace sluice {
 namespace {
@@ -91,6 +92,7 @@ struct ThreadPool::Impl {
 
   void worker() {
     inside_job = true;
+    list_verb_place();  // now: the first verb on this thread may belong to a step, which allocates nothing
     while (!stop.load(std::memory_order_acquire)) {
       for (int i = 0; i < kSpins && uint32_t(work.load(std::memory_order_relaxed)) == 0; i++) pause_briefly();
       help();

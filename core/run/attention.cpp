@@ -152,9 +152,8 @@ void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> part
   Group g;
   for (uint32_t i : parts) collect(layer, i, g);
   const sluice_backend& table = ops_.table();
-  ops_.check(table.kv_store(ops_.self(), ops_.queue(), &g.group, &a.k, &a.v, positions, places_), "kv_store");
-  ops_.check(table.attention(ops_.self(), ops_.queue(), &g.group, &a.q, positions, g.wanted, g.signal, &a.mix),
-             "attention");
+  ops_.run("kv_store", table.kv_store, &g.group, &a.k, &a.v, positions, places_);
+  ops_.run("attention", table.attention, &g.group, &a.q, positions, g.wanted, g.signal, &a.mix);
 }
 
 void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions) {
@@ -165,7 +164,7 @@ void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const ui
     if (fused(layer, parts_[i])) continue;
     Group g;
     collect(layer, i, g);
-    ops_.check(table.kv_store(ops_.self(), ops_.queue(), &g.group, &a.k, &a.v, positions, places_), "kv_store");
+    ops_.run("kv_store", table.kv_store, &g.group, &a.k, &a.v, positions, places_);
     g.rows_per_tile = std::min(std::max(1u, SLUICE_TILE / per), g.group.max_count);
     g.group.max_count = g.rows_per_tile;
     g.group.sequences = 1;
@@ -175,7 +174,7 @@ void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const ui
       const Instance* codec = g.cache->policy().layers[layer].codec[side];
       if (!codec) continue;
       const uint32_t rows = std::max(g.cache->max_block_rows(layer, side), 1u);
-      const uint64_t bytes = codec->table<sluice_codec>().scratch(codec->self(), side, rows, SLUICE_TILE);
+      const uint64_t bytes = codec->call("scratch", codec->table<sluice_codec>().scratch, side, rows, SLUICE_TILE);
       scratch = std::max<uint64_t>(scratch, sane_bytes(*codec, "scratch", bytes) / sizeof(float) + 16);
     }
     g.scores_floats = round_up(scores);
@@ -217,7 +216,7 @@ struct DecodedRows {
       const sluice_block block = cache.block(layer, head, side, i);
       for (uint32_t first = 0; first < block.rows; first += kDecodeRows) {
         const uint32_t count = std::min(kDecodeRows, block.rows - first);
-        codec.check(table.decode(codec.self(), &block, spans[i].src, first, count, rows), "decode");
+        codec.call("decode", table.decode, &block, spans[i].src, first, count, rows);
         for (uint32_t r = 0; r < count; r++) {
           const uint32_t row = first + r;
           f(spans[i].slot_base + (spans[i].slots ? spans[i].slots[row] : row), rows + uint64_t(r) * head_dim);
@@ -251,12 +250,10 @@ void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, c
     auto head_of = [&](const sluice_mat& m, uint32_t row) {
       return m.data + uint64_t(part.first + row) * m.cols + uint64_t(head) * per * d;
     };
-    ops_.check(table.attn_scores(ops_.self(), ops_.queue(), &group, head, 1, &a.q, scores), "attn_scores");
+    ops_.run("attn_scores", table.attn_scores, &group, head, 1u, &a.q, scores);
     for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
       if (side == SLUICE_VALUE) {
-        ops_.check(
-            table.attn_softmax(ops_.self(), ops_.queue(), &group, head, 1, positions, scores, g.wanted, g.signal),
-            "attn_softmax");
+        ops_.run("attn_softmax", table.attn_softmax, &group, head, 1u, positions, scores, g.wanted, g.signal);
         for (uint32_t r = 0; r < rows; r++) std::fill_n(head_of(a.mix, r), uint64_t(per) * d, 0.0f);
       }
       const auto spans = g.cache->coded_spans(layer, head, side);
@@ -275,9 +272,9 @@ void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, c
         float* const tile_scores = lane_scores + uint64_t(first) * slots;
         const sluice_tile t{layer, head, n, uint32_t(spans.size()), spans.data(), slots, scratch};
         if (side == SLUICE_KEY && verbs.dot) {
-          codec.check(verbs.dot(codec.self(), &t, tile, tile_scores), "dot");
+          codec.call("dot", verbs.dot, &t, tile, tile_scores);
         } else if (side == SLUICE_VALUE && verbs.accumulate) {
-          codec.check(verbs.accumulate(codec.self(), &t, tile_scores, tile), "accumulate");
+          codec.call("accumulate", verbs.accumulate, &t, tile_scores, tile);
         } else {
           const DecodedRows decoded{codec, scratch, d};
           decoded_rows_.fetch_add(decoded.each(*g.cache, layer, head, side,
@@ -300,7 +297,7 @@ void CacheAttention::coded_lane(uint32_t layer, const Group& g, uint32_t head, c
           for (uint32_t i = 0; i < n; i++) std::copy_n(tile + uint64_t(i) * d, d, at(i));
       }
     }
-    ops_.check(table.attn_mix(ops_.self(), ops_.queue(), &group, head, 1, scores, &a.mix), "attn_mix");
+    ops_.run("attn_mix", table.attn_mix, &group, head, 1u, scores, &a.mix);
   }
 }
 

@@ -58,7 +58,7 @@ Engine::Engine(Registry& registry, const Config& config, const Options& options)
   const sluice_module& module = registry.find(SLUICE_BACKEND, config.backend.name, config.backend.place.text);
   backend_ = registry.create_backend(module, resolve_params(module, config.backend));
   const auto& table = backend_.table<sluice_backend>();
-  backend_.check(table.device(backend_.self(), &device_), "device");
+  backend_.call("device", table.device, &device_);
   if (!device_.immediate)
     throw Error(
         fmt::format("backend {}: its memory is not the host's, and this version keeps caches in memory that "

@@ -67,6 +67,30 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
   for (uint32_t i = 0; i < count; i++)
     if (i != reference) order.push_back(i);
 
+  const auto so_far = [&] {
+    std::vector<PolicyResult> results(count);
+    for (uint32_t i = 0; i < count; i++) {
+      PolicyResult& r = results[i];
+      const LockstepPolicy& entry = policies[i];
+      r.policy = entry.policy->name, r.reference = entry.reference;
+      r.mode = options.chunk == 1 ? "decode" : "chunked";
+      runners[i].fidelity.fill(r);
+      r.compressed_before_scoring = runners[i].compressed;
+      r.kv = kv_bytes(*runners[i].cache);
+      r.stats = policy_stats(*entry.policy);
+      const LayerPolicy& layer = entry.policy->layers.front();
+      if (layer.evictor) r.evictor = layer.evictor->module().name;
+      if (const Instance* codec = layer.codec[SLUICE_KEY] ? layer.codec[SLUICE_KEY] : layer.codec[SLUICE_VALUE])
+        r.codec = codec->module().name;
+      r.settings = describe_policy(*entry.config, *entry.policy, runners[i].budget);
+      const CacheCounters c = runners[i].cache->counters();
+      if (c.rescued) r.stats.push_back({"rescued rows", double(c.rescued)});
+      if (c.decoded) r.stats.push_back({"rows decoded for the evictor", double(c.decoded)});
+    }
+    return results;
+  };
+  if (options.offer) options.offer(so_far);
+
   std::vector<LogProbs> truth(options.chunk);
   std::vector<Feed> feeds(count);
   std::vector<PositionScore> scores;
@@ -109,25 +133,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
     }
   }
 
-  std::vector<PolicyResult> results(count);
-  for (uint32_t i = 0; i < count; i++) {
-    PolicyResult& r = results[i];
-    const LockstepPolicy& entry = policies[i];
-    r.policy = entry.policy->name, r.reference = entry.reference;
-    r.mode = options.chunk == 1 ? "decode" : "chunked";
-    runners[i].fidelity.fill(r);
-    r.compressed_before_scoring = runners[i].compressed;
-    r.kv = kv_bytes(*runners[i].cache);
-    r.stats = policy_stats(*entry.policy);
-    const LayerPolicy& layer = entry.policy->layers.front();
-    if (layer.evictor) r.evictor = layer.evictor->module().name;
-    if (const Instance* codec = layer.codec[SLUICE_KEY] ? layer.codec[SLUICE_KEY] : layer.codec[SLUICE_VALUE])
-      r.codec = codec->module().name;
-    r.settings = describe_policy(*entry.config, *entry.policy, runners[i].budget);
-    const CacheCounters c = runners[i].cache->counters();
-    if (c.rescued) r.stats.push_back({"rescued rows", double(c.rescued)});
-    if (c.decoded) r.stats.push_back({"rows decoded for the evictor", double(c.decoded)});
-  }
+  std::vector<PolicyResult> results = so_far();
   if (options.speed && fed == n) measure_speed(engine, runners, tokens, options, results);
   return results;
 }

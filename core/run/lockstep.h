@@ -23,6 +23,9 @@ struct LockstepOptions {
   static constexpr uint32_t kWarmUp = 2;
   const std::atomic<bool>* stop = nullptr;  // set: end after this step, with what was scored
   std::function<void(uint64_t tokens, const std::string& note)> progress;  // after each step
+  // Called before the first step with what gives the rows of all steps so far. That may be called from another thread
+  // while this one is stuck in a step.
+  std::function<void(std::function<std::vector<PolicyResult>()> so_far)> offer;
   // Sees the logits of every position of every policy: for tests.
   std::function<void(uint32_t position, uint32_t policy, std::span<const float> logits)> watch;
 };

@@ -92,7 +92,7 @@ std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, c
     for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
       if (!layer.codec[side]) continue;
       const auto& codec = layer.codec[side]->table<sluice_codec>();
-      codec.plan(layer.codec[side]->self(), side, &layer.plan[side]);
+      layer.codec[side]->call("plan", codec.plan, side, &layer.plan[side]);
       check_plan(*layer.codec[side], layer.plan[side]);
       if (layer.evictor && !codec.retain)
         throw Error(fmt::format(
@@ -130,8 +130,10 @@ uint32_t budget_tokens(const Config& config, const Policy& policy, uint32_t run_
         const uint32_t rows = policy.layers[l].plan[side].block_rows;
         row +=
             policy.geometry.kv_heads *
-            (codec ? double(sane_bytes(*codec, "bound", policy.codec(l, side).bound(codec->self(), side, rows))) / rows
-                   : 2.0 * policy.geometry.head_dim);
+            (codec
+                 ? double(sane_bytes(*codec, "bound", codec->call("bound", policy.codec(l, side).bound, side, rows))) /
+                       rows
+                 : 2.0 * policy.geometry.head_dim);
       }
     tokens = budget.amount / row;
   }

@@ -1,10 +1,13 @@
 # sluice_add_plugin(NAME SOURCES...): a plugin NAME.sluice.so that exports sluice_plugin_entry and nothing
-# else. Used by this tree and, from the installed package, by third parties.
+# else. Used by this tree and, from the installed package, by third parties. Where the program is known
+# (SLUICE_PROGRAM), a test check_NAME runs `sluice plugin check` on it.
 function(sluice_add_plugin name)
   add_library(${name} MODULE ${ARGN})
   target_link_libraries(${name} PRIVATE Sluice::plugin)
   set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".sluice.so" C_VISIBILITY_PRESET hidden
                         CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  # sluice/kernels.h promises the same bits everywhere: products are fused only where it says so.
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C,CXX>:-ffp-contract=off>)
   if(SLUICE_PLUGIN_OUTPUT)
     set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${SLUICE_PLUGIN_OUTPUT})
     install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/sluice COMPONENT sluice)
@@ -15,5 +18,8 @@ function(sluice_add_plugin name)
   set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${script})
   if(NOT SLUICE_SANITIZE)
     target_link_options(${name} PRIVATE -Wl,-z,defs)
+  endif()
+  if(SLUICE_PROGRAM)
+    add_test(NAME check_${name} COMMAND ${SLUICE_PROGRAM} plugin check $<TARGET_FILE:${name}>)
   endif()
 endfunction()

@@ -5,7 +5,7 @@
 typedef struct {
   const sluice_host* host;
   uint32_t sinks;
-} my_evictor;
+} instance;
 
 enum { SINKS, PARAMS };
 
@@ -21,7 +21,7 @@ static sluice_order order_of(const void* state, const sluice_lanes* lanes, uint3
 
 static sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
                             void** self) {
-  my_evictor* policy = (my_evictor*)host->alloc(host, sizeof *policy, sizeof(void*));
+  instance* policy = (instance*)host->alloc(host, sizeof *policy, sizeof(void*));
   (void)geometry;
   if (!policy) return host->fail(host, SLUICE_NO_MEMORY, "my_evictor: no memory for the instance");
   policy->host = host;
@@ -31,7 +31,7 @@ static sluice_status create(const sluice_host* host, const sluice_geometry* geom
 }
 
 static void destroy(void* self) {
-  const sluice_host* host = ((my_evictor*)self)->host;
+  const sluice_host* host = ((instance*)self)->host;
   host->free(host, self);
 }
 
@@ -48,7 +48,7 @@ static size_t state_size(const void* self, const sluice_lanes* lanes) {
 }
 
 static sluice_status reset(const void* self, void* state, const sluice_lanes* lanes) {
-  const my_evictor* policy = (const my_evictor*)self;
+  const instance* policy = (const instance*)self;
   (void)state; /* zeros are an empty state */
   return sluice_check_kept(policy->host, "my_evictor", lanes, 0, policy->sinks);
 }
@@ -71,7 +71,7 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
 
 static void insert(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
                    const uint32_t* positions) {
-  const my_evictor* policy = (const my_evictor*)self;
+  const instance* policy = (const instance*)self;
   uint32_t lane, i;
   for (lane = 0; lane < lanes->count; lane++) {
     sluice_order order = order_of(state, lanes, lane);
@@ -86,7 +86,7 @@ static void observe(const void* self, void* state, const sluice_lanes* lanes, ui
 }
 
 static sluice_status choose(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, uint32_t* victims) {
-  const my_evictor* policy = (const my_evictor*)self;
+  const instance* policy = (const instance*)self;
   uint32_t lane;
   if (n == 0) return SLUICE_OK;
   for (lane = 0; lane < lanes->count; lane++)

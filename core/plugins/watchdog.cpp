@@ -1,0 +1,99 @@
+// See watchdog.h: the list of places, and the thread that looks at them.
+#include "core/plugins/watchdog.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace sluice {
+
+thread_local constinit VerbPlace verb_place;
+
+namespace {
+
+// Never destroyed: threads may end after main() does.
+struct Places {
+  std::mutex mutex;
+  std::vector<const VerbPlace*> list;
+};
+Places& places() {
+  static auto& all = *new Places;
+  return all;
+}
+
+struct Unlisted {
+  bool armed = false;
+  ~Unlisted() {
+    const std::lock_guard lock(places().mutex);
+    std::erase(places().list, &verb_place);
+  }
+};
+
+constexpr uint32_t kBeats = 20;
+
+}  // namespace
+
+void list_verb_place() {
+  if (verb_place.listed) return;
+  static thread_local Unlisted at_end;
+  at_end.armed = true;  // constructs it
+  const std::lock_guard lock(places().mutex);
+  places().list.push_back(&verb_place);
+  verb_place.listed = true;
+}
+
+HungVerb VerbWatch::beat() {
+  const std::lock_guard lock(places().mutex);
+  std::vector<Seen> now;
+  HungVerb hung;
+  for (const VerbPlace* place : places().list) {
+    const uint64_t calls = place->calls.load(std::memory_order_acquire);
+    const char* verb = place->verb.load(std::memory_order_relaxed);
+    if (!verb) continue;
+    const auto before =
+        std::find_if(seen_.begin(), seen_.end(), [&](const Seen& s) { return s.place == place && s.calls == calls; });
+    now.push_back({place, calls, before == seen_.end() ? 1 : before->beats + 1});
+    if (now.back().beats > beats_ && hung.verb.empty()) hung = {place->who.load(std::memory_order_relaxed), verb};
+  }
+  seen_ = std::move(now);
+  return hung;
+}
+
+struct Watchdog::Impl {
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool end = false;
+  std::thread thread;
+
+  // Counts its own beats, so that a stopped process has all the time in the world.
+  void watch(double seconds, const std::function<void(const HungVerb&)>& hung) {
+    VerbWatch watch(kBeats);
+    std::unique_lock lock(mutex);
+    while (!ended.wait_for(lock, std::chrono::duration<double>(seconds / kBeats), [&] { return end; })) {
+      const HungVerb found = watch.beat();
+      if (found.verb.empty()) continue;
+      lock.unlock();
+      hung(found);
+      return;
+    }
+  }
+};
+
+Watchdog::Watchdog(double seconds, std::function<void(const HungVerb&)> hung) : impl_(std::make_unique<Impl>()) {
+  if (seconds > 0)
+    impl_->thread = std::thread([impl = impl_.get(), seconds, hung = std::move(hung)] { impl->watch(seconds, hung); });
+}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->end = true;
+  }
+  impl_->ended.notify_all();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+}  // namespace sluice

@@ -1,0 +1,4 @@
+/* For hosts of two ages. */
+#define FIRST 1
+#define LAST 2
+#include "plugin.h"

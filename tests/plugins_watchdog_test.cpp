@@ -1,0 +1,117 @@
+// Verbs that never return: who is found, and after how many looks.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <future>
+#include <thread>
+
+#include "core/plugins/watchdog.h"
+
+namespace sluice {
+namespace {
+
+// A thread that does one thing at a time, as told.
+class Worker {
+ public:
+  Worker() : thread_([this] { work(); }) {}
+  ~Worker() {
+    done_ = true;
+    run([] {});
+    thread_.join();
+  }
+  // Returns when it is done.
+  void run(std::function<void()> what) {
+    what_ = std::move(what);
+    go_.test_and_set(), go_.notify_one();
+    go_.wait(true);
+  }
+
+ private:
+  void work() {
+    while (!done_) {
+      go_.wait(false);
+      what_();
+      go_.clear(), go_.notify_one();
+    }
+  }
+  std::function<void()> what_;
+  std::atomic_flag go_;
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+std::string looks(VerbWatch& watch, int times) {
+  std::string seen;
+  for (int i = 0; i < times; i++) {
+    const HungVerb hung = watch.beat();
+    seen += hung.verb.empty() ? "." : "[" + hung.who + ", " + hung.verb + "]";
+  }
+  return seen;
+}
+
+TEST(VerbWatch, NamesACallThatItFindsTooOften) {
+  VerbWatch watch(3);
+  Worker worker;
+  std::unique_ptr<InVerb> in;
+  EXPECT_EQ(looks(watch, 5), ".....");
+  worker.run([&] { in = std::make_unique<InVerb>("evictor slow", "select"); });
+  EXPECT_EQ(looks(watch, 4), "...[evictor slow, select]");
+  worker.run([&] { in.reset(); });
+  EXPECT_EQ(looks(watch, 5), ".....");
+}
+
+// Busy is not hung: the same verb of the same module, but another call each time.
+TEST(VerbWatch, CountsCallsAndNotVerbs) {
+  VerbWatch watch(3);
+  Worker worker;
+  std::unique_ptr<InVerb> in;
+  for (int i = 0; i < 10; i++) {
+    worker.run([&] {
+      in.reset();
+      in = std::make_unique<InVerb>("codec busy", "dot");
+    });
+    EXPECT_EQ(looks(watch, 2), "..");
+  }
+  worker.run([&] { in.reset(); });
+}
+
+// A verb that calls the host, which calls another: the inner one counts while it runs, then the outer one afresh.
+TEST(VerbWatch, KnowsNestedVerbs) {
+  VerbWatch watch(3);
+  Worker worker;
+  std::unique_ptr<InVerb> outer, inner;
+  worker.run([&] { outer = std::make_unique<InVerb>("evictor outer", "observe"); });
+  EXPECT_EQ(looks(watch, 2), "..");
+  worker.run([&] { inner = std::make_unique<InVerb>("evictor inner", "insert"); });
+  EXPECT_EQ(looks(watch, 4), "...[evictor inner, insert]");
+  worker.run([&] { inner.reset(); });
+  EXPECT_EQ(looks(watch, 4), "...[evictor outer, observe]");
+  worker.run([&] { outer.reset(); });
+  EXPECT_EQ(looks(watch, 4), "....");
+}
+
+TEST(VerbWatch, ForgetsThreadsThatEnd) {
+  VerbWatch watch(1);
+  std::thread([] {
+    InVerb* left = new InVerb("evictor left", "reset");  // its thread ends without leaving the verb
+    (void)left;
+  }).join();
+  EXPECT_EQ(looks(watch, 3), "...");
+}
+
+TEST(Watchdog, ReportsOnceAndEnds) {
+  std::promise<HungVerb> reported;
+  Watchdog watchdog(0.05, [&](const HungVerb& hung) { reported.set_value(hung); });
+  const InVerb in("backend stuck", "wait");
+  const HungVerb hung = reported.get_future().get();
+  EXPECT_EQ(hung.who, "backend stuck");
+  EXPECT_EQ(hung.verb, "wait");
+}
+
+TEST(Watchdog, EndsAtOnceWhenNothingHangs) {
+  const Watchdog never(0, [](const HungVerb&) { FAIL(); });
+  const Watchdog later(1e6, [](const HungVerb&) { FAIL(); });
+}
+
+}  // namespace
+}  // namespace sluice
