@@ -23,7 +23,7 @@
 
 #include "core/base/error.h"
 #include "core/plugins/registry.h"
-#include "sluice/extensions.h"
+#include "support/part_host.h"
 
 namespace sluice::testing {
 
@@ -64,7 +64,7 @@ inline Instance make_evictor(const sluice_module& module, const Parameters& set 
   if (used != set.size()) throw std::logic_error(std::string("no such parameter of ") + module.name);
   sluice_geometry geometry = kGeometry;
   geometry.max_context = max_context;
-  return built_plugins().create_policy(module, geometry, values);
+  return create_with_parts(built_plugins(), module, geometry, values);
 }
 inline Instance make_evictor(const std::string& name, const Parameters& set = {}, uint32_t max_context = 4096) {
   return make_evictor(built_plugins().find(SLUICE_EVICTOR, name), set, max_context);
