@@ -49,8 +49,8 @@ const Case kCases[] = {
     {"pyramidkv", {{"parameters", "window = 8"}}, 0, 8},
     {"pyramidkv", {{"part", "keydiff"}, {"parameters", "recent = 8"}}, 0, 8},
     {"adakv", {{"window", 8}, {"parameters", "window = 8"}}, 0, 8},
-    {"adakv", {{"window", 8}, {"part", "keydiff"}}, 0, 8},
-    {"adakv", {{"window", 8}, {"part", "q_hitter"}}, 0, 8, true},
+    {"adakv", {{"window", 8}, {"part", "keydiff"}, {"parameters", "recent = 8"}}, 0, 8},
+    {"adakv", {{"window", 8}, {"part", "q_hitter"}, {"parameters", "recent = 8"}}, 0, 8, true},
 };
 INSTANTIATE_TEST_SUITE_P(All, EvictorContract, ::testing::ValuesIn(kCases),
                          [](const auto& info) { return info.param.name + std::to_string(info.index); });
