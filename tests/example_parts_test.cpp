@@ -18,7 +18,7 @@ Instance with_layers(const char* name, uint32_t layers, const Parameters& set) {
     if (found != set.end()) value.i = std::get<int>(found->second);
     values.push_back(value);
   }
-  return create_with_parts(built_plugins(), module, {layers, 8, 4, 64, 4096}, values);
+  return built_plugins().create_policy(module, {layers, 8, 4, 64, 4096}, values);
 }
 
 // b(l) = base + interval - 1 + most - (most - least) * l / (L - 1), least = rest / beta, most = 2 * rest - least.

@@ -22,8 +22,9 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/config/config.h"
 #include "core/plugins/registry.h"
-#include "support/part_host.h"
+#include "sluice/extensions.h"
 
 namespace sluice::testing {
 
@@ -35,6 +36,7 @@ inline ThreadPool& pool_of_one() {
 inline Registry& built_plugins() {
   static const std::filesystem::path folders[] = {SLUICE_PLUGINS, SLUICE_TEST_PLUGINS, SLUICE_EXAMPLES};
   static Registry registry(folders, pool_of_one());
+  registry.read_part_params_with(read_part_params);
   return registry;
 }
 
@@ -64,7 +66,7 @@ inline Instance make_evictor(const sluice_module& module, const Parameters& set 
   if (used != set.size()) throw std::logic_error(std::string("no such parameter of ") + module.name);
   sluice_geometry geometry = kGeometry;
   geometry.max_context = max_context;
-  return create_with_parts(built_plugins(), module, geometry, values);
+  return built_plugins().create_policy(module, geometry, values);
 }
 inline Instance make_evictor(const std::string& name, const Parameters& set = {}, uint32_t max_context = 4096) {
   return make_evictor(built_plugins().find(SLUICE_EVICTOR, name), set, max_context);

@@ -51,6 +51,8 @@ static uint16_t* errors_of(view v, const sluice_lanes* lanes, uint32_t side, uin
 static sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
                             void** self) {
   static const uint32_t bits[] = {2, 3, 4, 8};
+  if (!host->extension(host, SLUICE_EVICTOR_ROWS))
+    return host->fail(host, SLUICE_UNSUPPORTED, "q_hitter: judges tokens by their rows, and this host shows it none");
   if (geometry->head_dim > MOST_DIM)
     return host->fail(host, SLUICE_UNSUPPORTED, "q_hitter: serves heads of at most 512 numbers");
   q_hitter* policy = host->alloc(host, sizeof *policy, sizeof(void*));

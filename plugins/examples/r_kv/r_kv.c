@@ -40,6 +40,8 @@ static size_t state_size(const void* self, const sluice_lanes* lanes) {
 
 static sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
                             void** self) {
+  if (!host->extension(host, SLUICE_EVICTOR_ROWS))
+    return host->fail(host, SLUICE_UNSUPPORTED, "r_kv: compares keys, and this host shows it none");
   if (geometry->head_dim > MOST_DIM)
     return host->fail(host, SLUICE_UNSUPPORTED, "r_kv: serves heads of at most 512 numbers");
   if (params[KERNEL].i % 2 == 0)
