@@ -45,7 +45,7 @@ TEST(ExampleKeydiff, EqualsTheFormula) {
 TEST(ExampleKeydiff, LooksAtNoAttention) {
   const Instance module = make_evictor("keydiff");
   for (uint32_t prompt : {0u, 1u}) {
-    sluice_signal wanted{.kind = SLUICE_SUM};
+    sluice_signal wanted{SLUICE_SUM, 0, 0, 0};
     module.table<sluice_evictor>().signal(module.self(), prompt, &wanted);
     EXPECT_EQ(wanted.kind, uint32_t(SLUICE_NO_SIGNAL));
   }

@@ -13,7 +13,7 @@ using Scores = std::map<uint32_t, double>;  // of live tokens, by position
 // The attention of the last queries to one lane: see sluice/attention.h.
 struct ReferenceWindow {
   uint32_t window = 1, seen = 0;
-  Scores newer, older;
+  Scores newer{}, older{};
 
   void insert(uint32_t first, uint32_t n) {
     for (uint32_t p = first; p < first + n; p++) newer[p] = older[p] = 0;
