@@ -112,7 +112,7 @@ TEST(ExampleAdakv, SplitsByTheScoresOfAllHeads) {
       }
       if (held <= kLanes * kBudget) continue;
       const auto expected = split_of(reference, kWindow, 3, least, held - kLanes * kTarget);
-      const auto victims = driver.select_ragged(held - kLanes * kTarget);
+      const auto victims = driver.select_split(held - kLanes * kTarget);
       for (uint32_t lane = 0; lane < kLanes; lane++) {
         ASSERT_EQ(victims[lane].size(), expected[lane]) << "step " << step << " lane " << lane << " floor " << floor;
         // Within the head the part chooses: snapkv by the mean.
@@ -137,7 +137,7 @@ TEST(ExampleAdakv, EqualScoresAreSplitInTheOrderOfHeads) {
   EvictorDriver driver(module, {.lanes = 3, .capacity = 60, .budget = 32}, 9);
   driver.insert(40);
   driver.observe(40, [](uint32_t, uint32_t) { return 1.0f; });
-  const auto victims = driver.select_ragged(30);
+  const auto victims = driver.select_split(30);
   EXPECT_EQ(victims[0].size(), 24u) << "down to the floor of 16";
   EXPECT_EQ(victims[1].size(), 6u);
   EXPECT_EQ(victims[2].size(), 0u);

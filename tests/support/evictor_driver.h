@@ -150,7 +150,7 @@ inline float noise(uint64_t step, uint32_t lane, uint32_t position) {
 }
 
 inline float noisy_row(uint32_t head, uint32_t side, uint32_t position, uint32_t c) {
-  return 2 * noise(1000 + side * 512 + c, head, position) - 1;
+  return 2 * noise(0, (2 * head + side) * 4096 + c, position) - 1;
 }
 
 class EvictorDriver {
@@ -221,7 +221,7 @@ class EvictorDriver {
   }
 
   // The same where heads have budgets of their own: `total` victims of all lanes.
-  std::vector<Positions> select_ragged(uint32_t total) {
+  std::vector<Positions> select_split(uint32_t total) {
     const auto* budget = offered<sluice_evictor_budget>(*evictor_, SLUICE_EVICTOR_BUDGET, SLUICE_EVICTOR_BUDGET_LAYOUT);
     std::vector<uint32_t> counts(lanes_.count), held;
     for (uint32_t lane = 0; lane < lanes_.count; lane++) held.push_back(uint32_t(live(lane).size()));
