@@ -1,10 +1,12 @@
 /* All headers of the SDK in one C file, compiled as C99, C11 and C17 without a warning; and the layout numbers as
  * a C compiler sees them, for abi_test.cpp to compare with C++'s. */
+#include "sluice/attention.h"
 #include "sluice/backend.h"
 #include "sluice/extensions.h"
 #include "sluice/gguf_types.h"
 #include "sluice/kernels.h"
 #include "sluice/order.h"
+#include "sluice/part.h"
 #include "sluice/plugin.h"
 #include "sluice/policy.h"
 

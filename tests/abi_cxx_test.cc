@@ -1,9 +1,11 @@
 // All headers of the SDK in one C++ file, compiled as C++11, C++17 and C++20 without a warning.
+#include "sluice/attention.h"
 #include "sluice/backend.h"
 #include "sluice/extensions.h"
 #include "sluice/gguf_types.h"
 #include "sluice/kernels.h"
 #include "sluice/order.h"
+#include "sluice/part.h"
 #include "sluice/plugin.h"
 #include "sluice/policy.h"
 

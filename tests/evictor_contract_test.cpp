@@ -12,13 +12,18 @@ struct Case {
   std::string name;
   Parameters params;
   uint32_t sinks, recent;
+  bool bare = false;       // without its extensions, as by a host that knows none
+  bool quadratic = false;  // compares all tokens with all
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class EvictorContract : public ::testing::TestWithParam<Case> {
  protected:
-  Instance evictor() const { return make_evictor(GetParam().name, GetParam().params); }
+  Instance evictor() const {
+    return GetParam().bare ? make_bare_evictor(GetParam().name, GetParam().params)
+                           : make_evictor(GetParam().name, GetParam().params);
+  }
 };
 
 const Case kCases[] = {
@@ -31,6 +36,22 @@ const Case kCases[] = {
     {"random", {{"sinks", 2}, {"recent", 8}}, 2, 8},
     {"random", {{"sinks", 0}, {"recent", 0}, {"seed", 7}}, 0, 0},
     {"my_evictor", {{"sinks", 3}}, 3, 0},
+    {"streaming_llm", {{"sinks", 4}}, 4, 0},
+    {"streaming_llm", {{"sinks", 2}, {"window", 8}}, 2, 8},
+    {"tova", {}, 0, 0},
+    {"snapkv", {{"window", 8}}, 0, 8},
+    {"snapkv", {{"window", 3}, {"kernel", 1}, {"pool", 1}}, 0, 3},
+    {"q_hitter", {{"recent", 8}}, 0, 8},
+    {"q_hitter", {{"recent", 8}, {"bits", 3}}, 0, 8, true},
+    {"keydiff", {}, 0, 0},
+    {"keydiff", {{"recent", 8}}, 0, 8, true},
+    {"r_kv", {{"window", 8}}, 0, 8, false, true},
+    {"r_kv", {{"window", 8}}, 0, 8, true},
+    {"pyramidkv", {{"parameters", "window = 8"}}, 0, 8},
+    {"pyramidkv", {{"part", "keydiff"}, {"parameters", "recent = 8"}}, 0, 8},
+    {"adakv", {{"window", 8}, {"parameters", "window = 8"}}, 0, 8},
+    {"adakv", {{"window", 8}, {"part", "keydiff"}, {"parameters", "recent = 8"}}, 0, 8},
+    {"adakv", {{"window", 8}, {"part", "q_hitter"}, {"parameters", "recent = 8"}}, 0, 8, true},
 };
 INSTANTIATE_TEST_SUITE_P(All, EvictorContract, ::testing::ValuesIn(kCases),
                          [](const auto& info) { return info.param.name + std::to_string(info.index); });

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/check/evictor_driver.h"
+#include "core/config/config.h"
 #include "core/plugins/registry.h"
 
 namespace sluice::testing {
@@ -27,15 +28,16 @@ inline ThreadPool& pool_of_one() {
 }
 
 inline Registry& built_plugins() {
-  static const std::filesystem::path folders[] = {SLUICE_PLUGINS, SLUICE_TEST_PLUGINS};
+  static const std::filesystem::path folders[] = {SLUICE_PLUGINS, SLUICE_TEST_PLUGINS, SLUICE_EXAMPLES};
   static Registry registry(folders, pool_of_one());
+  registry.read_part_params_with(read_part_params);
   return registry;
 }
 
 struct Share {
   double percent;
 };
-using Parameter = std::variant<int, double, Share>;
+using Parameter = std::variant<int, double, Share, const char*>;
 using Parameters = std::map<std::string, Parameter>;
 
 // The module's defaults with some parameters set by name.
@@ -49,6 +51,7 @@ inline std::vector<sluice_value> values_of(const sluice_module& module, const Pa
       if (const int* i = std::get_if<int>(&found->second)) value.i = *i;
       if (const double* f = std::get_if<double>(&found->second)) value.f = *f;
       if (const Share* s = std::get_if<Share>(&found->second)) value.i = -int64_t(s->percent * 100);
+      if (const char* const* s = std::get_if<const char*>(&found->second)) value.s = *s;
     }
     values.push_back(value);
   }
@@ -56,9 +59,12 @@ inline std::vector<sluice_value> values_of(const sluice_module& module, const Pa
   return values;
 }
 
-inline Instance make_evictor(const std::string& name, const Parameters& set = {}, uint32_t max_context = 4096) {
+constexpr sluice_geometry kGeometry{2, 8, 4, check::kHeadDim, 4096};
+
+inline Instance make_evictor(const std::string& name, const Parameters& set = {},
+                             const sluice_geometry& geometry = kGeometry) {
   const sluice_module& module = built_plugins().find(SLUICE_EVICTOR, name);
-  return built_plugins().create_policy(module, {2, 8, 4, check::kHeadDim, max_context}, values_of(module, set));
+  return built_plugins().create_policy(module, geometry, values_of(module, set));
 }
 
 }  // namespace sluice::testing
