@@ -162,12 +162,14 @@ TEST_F(Shipped, TheDocumentIsUpToDate) {
 
 TEST_F(Shipped, FilesFitThePlugins) {
   ASSERT_TRUE(has_all()) << "this build lacks some of the plugins";
+  const std::filesystem::path folders[] = {SLUICE_PLUGINS, SLUICE_EXAMPLES};
+  const Registry with_examples(folders, pool);
   size_t files = 0, policies = 0;
   std::set<std::string> names;
   for (const auto& file : std::filesystem::directory_iterator(std::filesystem::path(SLUICE_SOURCE) / "configs")) {
     if (file.path().extension() != ".toml") continue;
     try {
-      policies += load_config(file.path(), {}, &registry).size();
+      policies += load_config(file.path(), {}, &with_examples).size();
     } catch (const Error& error) {
       ADD_FAILURE() << error.what();
     }
