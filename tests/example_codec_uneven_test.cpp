@@ -82,6 +82,8 @@ TEST(ExampleCodecUneven, KeysTakeTheirCodesPairsAndABitPerChannel) {
     EXPECT_EQ(account.scales, 4 * d);
     EXPECT_EQ(account.index, d / 8);
     EXPECT_LT(account.padding, 64u);
+    const CodecDriver even("uneven", {{"wide", 4}, {"narrow", 4}}, d);
+    EXPECT_EQ(even.account(even.encode(SLUICE_KEY, random_rows(64, d, 1))).index, 0u) << "nothing to tell apart";
   }
 }
 

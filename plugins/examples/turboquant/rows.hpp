@@ -28,9 +28,12 @@ struct Rows {
   size_t row_bytes() const { return sluice_packed_bytes(bits, head_dim()); }
   size_t block_bytes(uint32_t rows) const { return sluice::round_up_64(rows * (sizeof(uint16_t) + row_bytes())); }
   size_t codes_at(uint32_t rows) const { return block_bytes(rows) - rows * row_bytes(); }
-  // The relative error to promise: the square root of the paper's bound, sqrt(3) pi / 2 * 4^-bits, which leaves room
-  // for single rows.
-  double tolerance() const { return std::sqrt(2.7207) / (1u << bits); }
+  // The relative error to promise: the paper's bound, sqrt(3) pi / 2 * 4^-bits of a row's square, and room for a single
+  // short row that has a coordinate of four deviations, beyond the codebook's end.
+  double tolerance() const {
+    const double beyond = 4 - double(book.centroids[book.levels - 1]);
+    return std::sqrt(2.7207 / (1u << 2 * bits) + beyond * beyond / head_dim());
+  }
 };
 
 inline Rows make_rows(uint32_t head_dim, uint32_t bits, uint64_t seed) {

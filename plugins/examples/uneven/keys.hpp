@@ -2,12 +2,14 @@
 // with `wide` bits, the other with `narrow` bits, each channel with a scale and a zero of its own as in `group`. What a
 // block looks like, and a codec's verbs on it; both halves are sluice/affine.hpp.
 //
-// A block, which is one group of rows: a bit per channel that is 1 for wide ones, pairs of the wide and of the narrow
-// channels, zeros up to a multiple of 64 bytes, and at the end the codes of the wide and of the narrow channels.
+// A block, which is one group of rows: a bit per channel that is 1 for wide ones, unless both widths are equal; pairs
+// of the wide and of the narrow channels, zeros up to a multiple of 64 bytes, and at the end the codes of the wide and
+// of the narrow channels.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "sluice/affine_block.hpp"
 
@@ -24,7 +26,7 @@ struct Keys {
   Affine wide, narrow;  // head_dim: how many channels are
 
   uint32_t head_dim() const { return wide.head_dim + narrow.head_dim; }
-  size_t mask_bytes() const { return head_dim() / 8; }
+  size_t mask_bytes() const { return wide.bits == narrow.bits ? 0 : head_dim() / 8; }
   size_t pair_bytes() const { return size_t(4) * head_dim(); }
   size_t row_bytes() const { return wide.row_bytes() + narrow.row_bytes(); }
   size_t block_bytes(uint32_t rows) const {
@@ -61,12 +63,17 @@ sluice::AffineAt<Half, Byte> narrow_at(const Keys& keys, uint32_t rows, Byte* bl
           block + keys.codes_at(rows) + rows * keys.wide.row_bytes(), rows, 1};
 }
 
-// The channels of a block in the order of its codes: wide ones, then narrow ones, each from low to high.
+// The channels of a block in the order of its codes: wide ones, then narrow ones, each from low to high. Where both
+// widths are equal it does not matter which are which.
 struct Order {
   uint8_t channel[kMostChannels];
 };
 inline Order read_order(const Keys& keys, const uint8_t* mask) {
   Order order;
+  if (keys.mask_bytes() == 0) {
+    std::iota(order.channel, order.channel + keys.head_dim(), uint8_t(0));
+    return order;
+  }
   uint32_t wide = 0, narrow = keys.wide.head_dim;
   for (uint32_t c = 0; c < keys.head_dim(); c++)
     order.channel[mask[c / 8] >> c % 8 & 1 ? wide++ : narrow++] = uint8_t(c);
@@ -105,7 +112,7 @@ inline sluice_status encode(const Keys& keys, const sluice::Stats& stats, const 
   if (changed > 0) stats.add("non-finite values per block", double(changed), 1);
   *bytes = keys.block_bytes(n);
   std::memset(start, 0, *bytes);
-  if (keys.wide.head_dim > 0) choose_wide(keys, n, clean, work, start);
+  if (keys.mask_bytes() > 0) choose_wide(keys, n, clean, work, start);
   const Order order = read_order(keys, start);
   const auto code = [&](const Affine& a, const uint8_t* channel, const sluice::AffineOut& out) {
     for (uint32_t r = 0; r < n; r++) gather(a.head_dim, channel, clean + size_t(r) * d, part + size_t(r) * a.head_dim);
