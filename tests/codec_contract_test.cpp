@@ -2,6 +2,7 @@
 // `sluice plugin check`, and what the built-in ones promise beyond. Numbered oracles are those of the algorithms page;
 // 4, 12, 13 and 21 are checks: codec-dot and codec-accumulate, codec-independent, codec-reads, codec-retain.
 #include <algorithm>
+#include <array>
 
 #include "tests/support/check_runner.h"
 #include "tests/support/codec_driver.h"
@@ -32,7 +33,10 @@ std::vector<Case> all_cases() {
     cases.push_back({"group", {{"bits", bits}, {"group", 0}, {"residual", 192}, {"value_window", "sliding"}}});
     cases.push_back({"gear", {{"bits", bits}, {"group", 0}, {"buffer", 192}}});
     cases.push_back({"gear", {{"bits", bits}, {"backbone", "uniform"}, {"rank_decode", 4}}});
+    if (bits < 8) cases.push_back({"turboquant", {{"bits", bits}}});
   }
+  for (const auto& [wide, narrow, values] : std::vector<std::array<int, 3>>{{2, 2, 2}, {3, 2, 2}, {4, 3, 3}, {8, 4, 4}})
+    cases.push_back({"uneven", {{"wide", wide}, {"narrow", narrow}, {"value_bits", values}}});
   cases.push_back({"gear", {{"group", 32}, {"outliers", 0}}});
   cases.push_back({"gear", {{"group", 32}, {"rank", 0}, {"rank_decode", 0}, {"outliers", 0.1}}});
   cases.push_back({"gear", {{"group", 32}, {"rank", 16}, {"rank_decode", 16}, {"outliers", 0.5}}});

@@ -7,7 +7,7 @@ foreach(folder ${example_folders})
 endforeach()
 set(example_output ${PROJECT_BINARY_DIR}/lib/sluice-examples)
 
-sluice_tests(example LABEL unit LIBS sluice_plugins sluice_config)
+sluice_tests(example LABEL unit LIBS sluice_check)
 foreach(program example_tests evictor_tests codec_tests config_tests)
   if(TARGET ${program})
     target_compile_definitions(${program} PRIVATE SLUICE_EXAMPLES="${example_output}")

@@ -27,7 +27,7 @@ using check::to_half_and_back;
 
 inline Registry& codec_registry() {
   static ThreadPool pool(1);
-  static const std::filesystem::path folder[] = {SLUICE_PLUGINS};
+  static const std::filesystem::path folder[] = {SLUICE_PLUGINS, SLUICE_EXAMPLES};
   static Registry registry(folder, pool);
   return registry;
 }
