@@ -86,6 +86,7 @@ constexpr Lie kLies[] = {
     {"huge_signal", "evictor-signals"},
     {"allocates", "evictor-allocations"},
     {"rows_required", "extension-rows"},
+    {"zero_keys", "extension-rows"},
     {"rows_silent", "extension-reads"},
     {"window_of_none", "extension-window"},
     {"greedy_layers", "extension-layers"},

@@ -1,5 +1,6 @@
 // What every evictor must do, whatever it prefers: the checks of `sluice plugin check` in this process, and what those
-// of this tree promise beyond them. Each test runs for each evictor of the list below.
+// of this tree promise beyond them. Each test runs for each evictor of the lists below; the examples are checked by the
+// program itself (examples.cmake).
 #include <cmath>
 
 #include "core/check/check.h"
@@ -12,19 +13,19 @@ struct Case {
   std::string name;
   Parameters params;
   uint32_t sinks, recent;
-  bool bare = false;       // without its extensions, as by a host that knows none
-  bool quadratic = false;  // compares all tokens with all
+  bool offers_rows = true;  // the host
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class EvictorContract : public ::testing::TestWithParam<Case> {
  protected:
-  Instance evictor() const {
-    return GetParam().bare ? make_bare_evictor(GetParam().name, GetParam().params)
-                           : make_evictor(GetParam().name, GetParam().params);
+  Instance evictor() const { return make_evictor(GetParam().name, GetParam().params); }
+  EvictorDriver driver(const Instance& module, const Shape& shape) const {
+    return EvictorDriver(module, shape, 1, {.offers_rows = GetParam().offers_rows});
   }
 };
+class EvictorChecks : public ::testing::TestWithParam<Case> {};
 
 const Case kCases[] = {
     {"h2o", {{"recent", 8}, {"sinks", 2}}, 2, 8},
@@ -36,25 +37,29 @@ const Case kCases[] = {
     {"random", {{"sinks", 2}, {"recent", 8}}, 2, 8},
     {"random", {{"sinks", 0}, {"recent", 0}, {"seed", 7}}, 0, 0},
     {"my_evictor", {{"sinks", 3}}, 3, 0},
+};
+const Case kExamples[] = {
     {"streaming_llm", {{"sinks", 4}}, 4, 0},
     {"streaming_llm", {{"sinks", 2}, {"window", 8}}, 2, 8},
     {"tova", {}, 0, 0},
     {"snapkv", {{"window", 8}}, 0, 8},
     {"snapkv", {{"window", 3}, {"kernel", 1}, {"pool", 1}}, 0, 3},
     {"q_hitter", {{"recent", 8}}, 0, 8},
-    {"q_hitter", {{"recent", 8}, {"bits", 3}}, 0, 8, true},
+    {"q_hitter", {{"recent", 8}, {"bits", 3}}, 0, 8, false},
     {"keydiff", {}, 0, 0},
-    {"keydiff", {{"recent", 8}}, 0, 8, true},
-    {"r_kv", {{"window", 8}}, 0, 8, false, true},
-    {"r_kv", {{"window", 8}}, 0, 8, true},
+    {"keydiff", {{"recent", 8}}, 0, 8, false},
+    {"r_kv", {{"window", 8}}, 0, 8},
+    {"r_kv", {{"window", 8}}, 0, 8, false},
     {"pyramidkv", {{"parameters", "window = 8"}}, 0, 8},
     {"pyramidkv", {{"part", "keydiff"}, {"parameters", "recent = 8"}}, 0, 8},
     {"adakv", {{"window", 8}, {"parameters", "window = 8"}}, 0, 8},
     {"adakv", {{"window", 8}, {"part", "keydiff"}, {"parameters", "recent = 8"}}, 0, 8},
-    {"adakv", {{"window", 8}, {"part", "q_hitter"}, {"parameters", "recent = 8"}}, 0, 8, true},
+    {"adakv", {{"window", 8}, {"part", "q_hitter"}, {"parameters", "recent = 8"}}, 0, 8, false},
 };
-INSTANTIATE_TEST_SUITE_P(All, EvictorContract, ::testing::ValuesIn(kCases),
-                         [](const auto& info) { return info.param.name + std::to_string(info.index); });
+std::string name_of(const ::testing::TestParamInfo<Case>& info) { return info.param.name + std::to_string(info.index); }
+INSTANTIATE_TEST_SUITE_P(All, EvictorContract, ::testing::ValuesIn(kCases), name_of);
+INSTANTIATE_TEST_SUITE_P(All, EvictorChecks, ::testing::ValuesIn(kCases), name_of);
+INSTANTIATE_TEST_SUITE_P(Examples, EvictorContract, ::testing::ValuesIn(kExamples), name_of);
 
 // Sorted, so that runs may be compared whatever order victims are named in.
 std::vector<Positions> sorted(std::vector<Positions> victims) {
@@ -63,7 +68,7 @@ std::vector<Positions> sorted(std::vector<Positions> victims) {
 }
 
 // A warning is for methods that need not do something; only the template's may differ.
-TEST_P(EvictorContract, PassesTheChecks) {
+TEST_P(EvictorChecks, AreAllPassed) {
   check::Subject subject;
   subject.module = &built_plugins().find(SLUICE_EVICTOR, GetParam().name);
   subject.registry = &built_plugins();
@@ -87,7 +92,7 @@ TEST_P(EvictorContract, KeepsTheBudgetSinksAndRecent) {
   for (uint32_t lanes : {1u, 5u, 8u})
     for (uint32_t interval : {1u, 4u, 7u, 16u}) {
       const Instance module = evictor();
-      EvictorDriver driver(module, {.lanes = lanes, .capacity = 60, .budget = 32, .interval = interval});
+      EvictorDriver driver = this->driver(module, {.lanes = lanes, .capacity = 60, .budget = 32, .interval = interval});
       for (uint32_t step = 0; step < 60; step++) {
         driver.step(interval, [&](uint32_t lane, uint32_t p) { return 2 * noise(step, lane, p); });
         for (uint32_t lane = 0; lane < lanes; lane++) {
@@ -105,7 +110,7 @@ TEST_P(EvictorContract, KeepsTheBudgetSinksAndRecent) {
 
 TEST_P(EvictorContract, RefusesMoreVictimsThanMayLeaveAndChangesNothing) {
   const Instance module = evictor();
-  EvictorDriver driver(module, {.lanes = 5, .capacity = 100, .budget = 32});
+  EvictorDriver driver = this->driver(module, {.lanes = 5, .capacity = 100, .budget = 32});
   driver.insert(40);
   const State before = driver.state();
   EXPECT_EQ(driver.try_select(40 - GetParam().sinks - GetParam().recent + 1), SLUICE_INVALID);
@@ -115,7 +120,7 @@ TEST_P(EvictorContract, RefusesMoreVictimsThanMayLeaveAndChangesNothing) {
 TEST_P(EvictorContract, LanesDoNotTouchEachOther) {
   const Instance module = evictor();
   const Shape shape{.lanes = 8, .capacity = 60, .budget = 32, .interval = 4};
-  EvictorDriver one(module, shape), other(module, shape);
+  EvictorDriver one = driver(module, shape), other = driver(module, shape);
   for (uint32_t step = 0; step < 40; step++) {
     auto a = one.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(step, lane, p); });
     auto b = other.step(4, [&](uint32_t lane, uint32_t p) { return 3 * noise(lane == 3 ? step + 77 : step, lane, p); });
@@ -149,8 +154,7 @@ TEST_P(EvictorContract, SaysWhyKeptTokensDoNotFit) {
 // Observing every token or every k tokens comes to the same: sums add up, of peaks the highest counts.
 class EvictorObservations : public ::testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(All, EvictorObservations,
-                         ::testing::Values(kCases[0], kCases[1], kCases[3], kCases[4], kCases[5], kCases[6]),
-                         [](const auto& info) { return info.param.name + std::to_string(info.index); });
+                         ::testing::Values(kCases[0], kCases[1], kCases[3], kCases[4], kCases[5], kCases[6]), name_of);
 
 TEST_P(EvictorObservations, AddUp) {
   const bool peak = GetParam().name == "sieve";

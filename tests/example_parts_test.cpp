@@ -5,20 +5,8 @@
 namespace sluice::testing {
 namespace {
 
-const sluice_evictor_budget& budget_of(const Instance& module) {
-  return *offered<sluice_evictor_budget>(module, SLUICE_EVICTOR_BUDGET, SLUICE_EVICTOR_BUDGET_LAYOUT);
-}
-
-Instance with_layers(const char* name, uint32_t layers, const Parameters& set) {
-  const sluice_module& module = built_plugins().find(SLUICE_EVICTOR, name);
-  std::vector<sluice_value> values;
-  for (uint32_t p = 0; p < module.param_count; p++) {
-    sluice_value value = module.params[p].initial;
-    const auto found = set.find(module.params[p].name);
-    if (found != set.end()) value.i = std::get<int>(found->second);
-    values.push_back(value);
-  }
-  return built_plugins().create_policy(module, {layers, 8, 4, 64, 4096}, values);
+Instance with_layers(uint32_t layers, const Parameters& set) {
+  return make_evictor("pyramidkv", set, {layers, 8, 4, check::kHeadDim, 4096});
 }
 
 // b(l) = base + interval - 1 + most - (most - least) * l / (L - 1), least = rest / beta, most = 2 * rest - least.
@@ -27,11 +15,11 @@ TEST(ExamplePyramidkv, BudgetsFallInEvenStepsAndAddUp) {
     for (uint32_t beta : {1u, 2u, 20u})
       for (uint32_t budget : {60u, 204u, 2048u})
         for (uint32_t interval : {1u, 16u}) {
-          const Instance module = with_layers("pyramidkv", layers, {{"base", 32}, {"beta", int(beta)}});
+          const Instance module = with_layers(layers, {{"base", 32}, {"beta", int(beta)}});
           uint64_t sum = 0;
           const double floor = 32 + interval - 1, rest = budget - floor, least = std::floor(rest / beta);
           for (uint32_t l = 0; l < layers; l++) {
-            const uint32_t given = budget_of(module).layer(module.self(), l, budget, interval);
+            const uint32_t given = budgets_of(module)->layer(module.self(), l, budget, interval);
             const double exact = floor + (2 * rest - least) - (2 * rest - 2 * least) * l / (layers - 1);
             EXPECT_EQ(given, uint32_t(std::floor(exact + 1e-9))) << "layer " << l << " of " << layers;
             sum += given;
@@ -42,9 +30,9 @@ TEST(ExamplePyramidkv, BudgetsFallInEvenStepsAndAddUp) {
 }
 
 TEST(ExamplePyramidkv, WhereThereIsNothingToShareAllLayersAreAlike) {
-  const Instance module = with_layers("pyramidkv", 30, {{"base", 64}}), single = with_layers("pyramidkv", 1, {});
-  for (uint32_t l = 0; l < 30; l++) EXPECT_EQ(budget_of(module).layer(module.self(), l, 64, 1), 64u);
-  EXPECT_EQ(budget_of(single).layer(single.self(), 0, 500, 16), 500u);
+  const Instance module = with_layers(30, {{"base", 64}}), single = with_layers(1, {});
+  for (uint32_t l = 0; l < 30; l++) EXPECT_EQ(budgets_of(module)->layer(module.self(), l, 64, 1), 64u);
+  EXPECT_EQ(budgets_of(single)->layer(single.self(), 0, 500, 16), 500u);
 }
 
 // Within a layer it is its part.
@@ -94,7 +82,7 @@ TEST(ExampleAdakv, SplitsByTheScoresOfAllHeads) {
   for (double floor : {0.0, 0.5, 1.0}) {
     const Instance module = make_evictor(
         "adakv", {{"window", int(kWindow)}, {"kernel", 3}, {"floor", floor}, {"parameters", "window = 8, kernel = 3"}});
-    EXPECT_EQ(budget_of(module).ragged, 1u);
+    EXPECT_EQ(budgets_of(module)->ragged, 1u);
     EvictorDriver driver(module, {.lanes = kLanes, .capacity = 200, .budget = kBudget, .interval = kInterval});
     std::vector<ReferenceWindow> reference(kLanes, ReferenceWindow{kWindow});
     constexpr uint32_t kTarget = kBudget - kInterval + 1;
@@ -158,12 +146,12 @@ TEST(ExampleAdakv, PartsReadTheRowsOfTheirHead) {
 // Layers by one part, heads by adakv, tokens by the part's part.
 TEST(ExampleAdakv, PassesOnTheLayersOfItsPart) {
   const Instance module = make_evictor("adakv", {{"part", "pyramidkv"}});
-  const uint32_t first = budget_of(module).layer(module.self(), 0, 204, 16),
-                 last = budget_of(module).layer(module.self(), 1, 204, 16);
+  const uint32_t first = budgets_of(module)->layer(module.self(), 0, 204, 16),
+                 last = budgets_of(module)->layer(module.self(), 1, 204, 16);
   EXPECT_GT(first, 300u);
   EXPECT_LT(last, 100u);
   const Instance plain = make_evictor("adakv");
-  EXPECT_EQ(budget_of(plain).layer(plain.self(), 0, 204, 16), 204u);
+  EXPECT_EQ(budgets_of(plain)->layer(plain.self(), 0, 204, 16), 204u);
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // The example evictors that judge tokens by their keys and values: keydiff, q_hitter and r_kv, each against its formula
 // by position and in double. Float sums may prefer another of two nearly equal tokens, so a victim's true score may
 // exceed the true limit by what float may lose.
+#include <gmock/gmock.h>
+
 #include "sluice/half.h"
+#include "tests/support/check_runner.h"
 #include "tests/support/example_reference.h"
 
 namespace sluice::testing {
@@ -172,6 +175,20 @@ TEST(ExampleRkv, CopiesLeaveAndTheNewestStays) {
   const Positions victims = driver.select(9)[0];
   EXPECT_EQ(std::set<uint32_t>(victims.begin(), victims.end()),
             (std::set<uint32_t>{10, 11, 12, 13, 14, 15, 16, 17, 18}));
+}
+
+// Which the checker sees from the rows read, before it tries a prompt that would take minutes.
+TEST(ExampleRkv, GrowsWithTheSquareOfAPromptAndTheOthersDoNot) {
+  const auto checks = check::evictor_checks();
+  const auto wide = std::find_if(checks.begin(), checks.end(), [](const auto& c) { return c.name == "evictor-wide"; });
+  ASSERT_NE(wide, checks.end());
+  for (const char* name : {"r_kv", "keydiff"}) {
+    const sluice_module& module = built_plugins().find(SLUICE_EVICTOR, name);
+    const Finding found = run_check(*wide, {{}, &module, &built_plugins(), values_of(module, {})});
+    const bool square = std::string(name) == "r_kv";
+    EXPECT_EQ(found.verdict, square ? check::Verdict::kWarn : check::Verdict::kPass) << name << ": " << found.why;
+    if (square) EXPECT_THAT(found.why, ::testing::HasSubstr("time grows with the square of a prompt"));
+  }
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ TEST(ExampleStreamingLlm, KeepsSinksAndAWindow) {
 // A window of its own takes less than the budget, so that it is a number of tokens whatever the budget.
 TEST(ExampleStreamingLlm, AWindowIsTokensWhateverTheBudget) {
   const Instance module = make_evictor("streaming_llm", {{"sinks", 4}, {"window", 252}});
-  const auto* budget = offered<sluice_evictor_budget>(module, SLUICE_EVICTOR_BUDGET, SLUICE_EVICTOR_BUDGET_LAYOUT);
+  const auto* budget = budgets_of(module);
   ASSERT_TRUE(budget);
   EXPECT_EQ(budget->ragged, 0u);
   EXPECT_EQ(budget->layer(module.self(), 0, 4096, 1), 256u);

@@ -1,5 +1,5 @@
-# The example plugins: each against a slow reference, all of them through the contract of their kind, and each folder as
-# a stranger's project against an installed kit.
+# The example plugins: each against a slow reference, all of them through the contract of their kind and the checker, and
+# each folder as a stranger's project against an installed kit.
 get_property(example_folders DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/examples PROPERTY SUBDIRECTORIES)
 foreach(folder ${example_folders})
   get_property(targets DIRECTORY ${folder} PROPERTY BUILDSYSTEM_TARGETS)
@@ -18,6 +18,12 @@ if(TARGET example_tests)
   target_compile_definitions(example_tests PRIVATE SLUICE_TEST_PLUGINS="${CMAKE_CURRENT_BINARY_DIR}/plugins")
   add_dependencies(example_tests h2o recent random)
 endif()
+
+foreach(plugin ${example_plugins})
+  add_test(NAME check_${plugin} COMMAND sluice plugin check $<TARGET_FILE:${plugin}>)
+  set_tests_properties(check_${plugin} PROPERTIES LABELS unit TIMEOUT 300
+                       ENVIRONMENT "SLUICE_PLUGIN_PATH=${example_output}")  # their parts are examples too
+endforeach()
 
 add_test(NAME install_examples COMMAND ${CMAKE_COMMAND} -D BUILD=${PROJECT_BINARY_DIR} -D CONFIG=$<CONFIG>
          -D WORK=${CMAKE_CURRENT_BINARY_DIR}/install_examples -D C_COMPILER=${CMAKE_C_COMPILER}

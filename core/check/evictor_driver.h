@@ -70,6 +70,8 @@ class EvictorDriver {
   // One round of decoding: `n` tokens come, are observed, and what exceeds the budget leaves.
   std::vector<Positions> step(uint32_t n, const Attention& attention);
 
+  void set_rows(RowNumber numbers) { rows_.set(std::move(numbers)); }
+  uint64_t rows_read() const { return rows_.read_count(); }
   // The next reads of rows fail, as a host's may.
   void break_rows() { rows_.break_reads(); }
 

@@ -35,6 +35,12 @@ void extension_rows(const Subject& subject) {
     trial.prompt(driver, wide.capacity);
     trial.decode(driver, 60);
   }
+  {  // Rows that have neither length nor direction.
+    const Trial trial(subject, 3, 4);
+    EvictorDriver driver = trial.driver();
+    driver.set_rows([](uint32_t, uint32_t, uint32_t, uint32_t) { return 0.0f; });
+    trial.decode(driver, 60);
+  }
   // A host that knows nothing of rows is served, or told why not.
   const Trial trial(subject, 3, 4);
   EvictorDriver plain = trial.driver(1, {.offers_rows = false});

@@ -2,6 +2,7 @@
 // may cost.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -11,6 +12,21 @@
 #include "core/check/evictor_trial.h"
 
 namespace sluice::check {
+namespace {
+
+// Returns how many rows were read until a prompt was as small as the budget.
+uint64_t feed(const Trial& trial, uint32_t tokens) {
+  Shape wide = trial.shape;
+  wide.capacity = tokens, wide.prompt = 1;
+  EvictorDriver driver(trial.evictor, wide);
+  trial.prompt(driver, tokens);
+  const uint64_t rows = driver.rows_read();
+  trial.decode(driver, 20);
+  return rows;
+}
+
+}  // namespace
+
 void evictor_lanes(const Subject& subject) {
   for (uint32_t lanes : {1u, 5u, 8u}) {
     const Trial trial(subject, lanes, 4);
@@ -47,14 +63,22 @@ void evictor_prompt(const Subject& subject) {
   }
 }
 
+// Few tokens with large slot numbers, then as many tokens; but not where those would take minutes.
 void evictor_wide(const Subject& subject) {
   constexpr uint32_t kTokens = 70000;
   const Trial trial(subject, 2, 4);
   Shape wide = trial.shape;
-  wide.capacity = kTokens, wide.prompt = 1;
-  EvictorDriver driver(trial.evictor, wide);
-  trial.prompt(driver, kTokens);
-  trial.decode(driver, 20);
+  wide.capacity = kTokens;
+  EvictorDriver sparse(trial.evictor, wide, subject.seed + 2);
+  trial.decode(sparse, 60);
+  const uint32_t tokens = std::min(8 * trial.shape.budget, kTokens);
+  const uint64_t few = feed(trial, tokens / 4), many = feed(trial, tokens);
+  if (many > 8 * few)
+    warn(
+        fmt::format("four times the prompt reads {:.1f} times the rows: time grows with the square of a prompt, and "
+                    "one of {} tokens was not tried",
+                    double(many) / double(few), kTokens));
+  feed(trial, kTokens);
 }
 
 void evictor_signals(const Subject& subject) {

@@ -39,8 +39,13 @@ sluice_status SyntheticRows::read(const sluice_rows* rows, uint32_t kv_head, uin
       self.mistake_ = fmt::format("reads slot {} of kv head {}, which holds no token", slots[i], kv_head);
       return SLUICE_INVALID;
     }
-    self.row(2 * kv_head + side, tokens[slots[i]], out + size_t(i) * rows->head_dim);
+    float* row = out + size_t(i) * rows->head_dim;
+    if (self.numbers_)
+      for (uint32_t c = 0; c < rows->head_dim; c++) row[c] = self.numbers_(kv_head, side, tokens[slots[i]], c);
+    else
+      self.row(2 * kv_head + side, tokens[slots[i]], row);
   }
+  self.read_count_ += count;
   return SLUICE_OK;
 }
 

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cmath>
+#include <numeric>
+#include <set>
 
+#include "core/plugins/interfaces.h"
 #include "tests/support/evictor_driver.h"
 
 namespace sluice::testing {
@@ -82,6 +85,15 @@ inline float exact_share(uint64_t step, uint32_t lane, uint32_t position) {
   return std::floor(256 * noise(step, lane, position)) / 256;
 }
 
+// NULL: it has no budgets of its own.
+inline const sluice_evictor_budget* budgets_of(const Instance& evictor) {
+  return static_cast<const sluice_evictor_budget*>(find_extension(evictor.module(), SLUICE_EVICTOR_BUDGET).table);
+}
+
+// As the driver has rows of layer 0, unless it is told otherwise.
+inline float noisy_row(uint32_t head, uint32_t side, uint32_t position, uint32_t c) {
+  return 2 * noise(0, (2 * head + side) * 4096 + c, position) - 1;
+}
 inline std::vector<double> row_of(uint32_t head, uint32_t side, uint32_t position) {
   std::vector<double> row(kGeometry.head_dim);
   for (uint32_t c = 0; c < row.size(); c++) row[c] = double(noisy_row(head, side, position, c));
