@@ -67,6 +67,20 @@ int64_t Words::integer(const char* option, int64_t fallback, int64_t low, int64_
   return value;
 }
 
+double Words::number(const char* option, double fallback, double low, double high) const {
+  if (!has(option)) return fallback;
+  const std::string given = text(option);
+  double value = 0;
+  const auto [rest, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+  if (given.empty() || error != std::errc() || rest != given.data() + given.size() || std::isnan(value)) {
+    fail(command, fmt::format("{} takes a number, not \"{}\"", typed(option), given));
+  }
+  if (value < low || value > high) {
+    fail(command, fmt::format("{} {} is out of range: {} to {}", typed(option), given, low, high));
+  }
+  return value;
+}
+
 std::string Words::choice(const char* option, const char* fallback, const char* choices) const {
   if (!has(option)) return fallback;
   const std::string given = text(option);

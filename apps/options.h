@@ -40,6 +40,7 @@ class Words {
   std::string text(const char* option) const;
   // Options hold text; these check that all of it is a number in [low, high].
   int64_t integer(const char* option, int64_t fallback, int64_t low, int64_t high) const;
+  double number(const char* option, double fallback, double low, double high) const;
   // One of "a|b|c".
   std::string choice(const char* option, const char* fallback, const char* choices) const;
   std::vector<std::string> list(const char* option) const;  // of a repeatable option

@@ -46,14 +46,18 @@ TEST_F(CacheExtensions, RowsAreThoseThatAttentionReads) {
   struct Stack {
     const char *key, *value;
     bool layer_granularity;
+    int padding;  // of an identity block, which then goes to the side list as soon as it loses rows
   };
   uint64_t rescued = 0;
-  for (const Stack& stack : {Stack{"", "", false}, Stack{"identity", "identity", false}, Stack{"", "identity", false},
-                             Stack{"gear", "gear", false}, Stack{"uniform", "", true}, Stack{"", "", true}}) {
+  const Stack stacks[] = {{"", "", false, 0},         {"identity", "identity", false, 0},
+                          {"", "identity", false, 0}, {"identity", "identity", false, 256},
+                          {"gear", "gear", false, 0}, {"uniform", "", true, 0},
+                          {"", "", true, 0}};
+  for (const Stack& stack : stacks) {
     SCOPED_TRACE(std::string(stack.key) + "+" + stack.value + (stack.layer_granularity ? " by layer" : ""));
     PolicyOptions o;
     o.evictor = "test-rows", o.interval = 4, o.layers = 2, o.key_codec = stack.key, o.value_codec = stack.value;
-    o.layer_granularity = stack.layer_granularity;
+    o.layer_granularity = stack.layer_granularity, o.codec_params["padding"].i = stack.padding;
     if (o.key_codec == "gear") o.codec_params["group"].i = 32, o.codec_params["buffer"].i = 32;
     if (o.key_codec == "uniform") o.codec_params["block_rows"].i = 16;
     const auto policy = make_policy(registry, o);

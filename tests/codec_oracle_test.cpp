@@ -341,13 +341,13 @@ TEST(CodecOracle, WhatDoesNotFitIsRefusedWithWhatWould) {
   };
   for (const Refusal& r : all) {
     try {
-      make_codec(r.name, r.params, r.head_dim);
+      CodecDriver(r.name, r.params, r.head_dim);
       ADD_FAILURE() << r.name << " took head_dim " << r.head_dim;
     } catch (const Error& error) {
       EXPECT_NE(std::string(error.what()).find(r.says), std::string::npos) << error.what();
     }
   }
-  make_codec("gear", {{"backbone", "uniform"}}, 96);  // needs no groups
+  CodecDriver("gear", {{"backbone", "uniform"}}, 96);  // needs no groups
 }
 
 }  // namespace

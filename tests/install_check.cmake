@@ -68,8 +68,8 @@ foreach(kind evictor codec)
     run("tests of ${name}" ${CMAKE_CTEST_COMMAND} --test-dir ${mine}/build --show-only)
     expect("sluice_add_plugin adds a check" "${output}" "check_${name}")
     check_exports(${mine}/build/${name}.sluice.so)
-    run("compare ${name}" ${sluice} compare ${mine}/${name}.toml -m ${WORK}/tiny.gguf --no-speed --tokens 64
-        --text "the quick brown fox jumps over the lazy dog and sleeps until the dog is gone")
+    run("compare ${name}" ${sluice} compare ${mine}/${name}.toml -m ${WORK}/tiny.gguf --no-speed --tokens 128
+        --file ${prefix}/share/sluice/configs/text/pride_and_prejudice.txt)
     expect("compare ${name}" "${output}" "${name}")
 
     # Without CMake: the line of the README, and the one with pkg-config.

@@ -37,7 +37,7 @@ uint64_t taken(BackendProbe& backend) {
 
 void backend_create(const Subject& subject) {
   const auto& table = *static_cast<const sluice_backend*>(subject.module->table);
-  HostState host(subject.registry->pool(), "check");
+  HostState host(*subject.registry, *subject.module, nullptr);
   void* self = nullptr;
   const sluice_status status = table.create(&host.table, subject.values.data(), &self);
   if (status != SLUICE_OK) {

@@ -59,7 +59,7 @@ void codec_create(const Subject& subject) {
   std::string refusals;
   uint32_t served = 0;
   for (const uint32_t head_dim : kHeadDims) {
-    HostState host(subject.registry->pool(), "check");
+    HostState host(*subject.registry, *subject.module, nullptr);
     const sluice_geometry geometry = CodecProbe::geometry(head_dim);
     void* self = nullptr;
     const sluice_status status = table.create(&host.table, &geometry, subject.values.data(), &self);

@@ -21,7 +21,7 @@ constexpr Habits kPlain{.moves = false, .reuses_late = false};
 }  // namespace
 
 void evictor_create(const Subject& subject) {
-  HostState host(subject.registry->pool(), subject.module->name);
+  HostState host(*subject.registry, *subject.module, nullptr);
   const sluice_geometry geometry{3, 4, 2, kHeadDim, 4096};
   const auto create = [&](void*& self) {
     const sluice_status status = table_of(subject).create(&host.table, &geometry, subject.values.data(), &self);

@@ -45,20 +45,22 @@ sluice_status commit(void*, void* address, uint64_t bytes, int32_t keep) {
 // ---- a codec that changes nothing ----------------------------------------------------------------------------
 
 struct Identity {
-  uint32_t head_dim, block_rows;
+  uint32_t head_dim, block_rows, padding;
   const sluice_host* host;
 };
 
 sluice_status identity_create(const sluice_host* host, const sluice_geometry* g, const sluice_value* params,
                               void** self) {
   auto* i = static_cast<Identity*>(host->alloc(host, sizeof(Identity), 8));
-  *i = {g->head_dim, uint32_t(params[0].i), host};
+  *i = {g->head_dim, uint32_t(params[0].i), uint32_t(params[1].i), host};
   *self = i;
   return SLUICE_OK;
 }
 size_t identity_bytes(const void* self, uint32_t rows) {
   return size_t(rows) * static_cast<const Identity*>(self)->head_dim * 2;
 }
+
+size_t identity_padding(const void* self) { return static_cast<const Identity*>(self)->padding; }
 
 const sluice_codec kIdentity = {
     identity_create,
@@ -69,11 +71,13 @@ const sluice_codec kIdentity = {
     [](const void* self, uint32_t, sluice_codec_plan* p) {
       *p = {static_cast<const Identity*>(self)->block_rows, 0, 1u << 20, 1, 0};
     },
-    [](const void* self, uint32_t, uint32_t rows) { return identity_bytes(self, rows); },
+    [](const void* self, uint32_t, uint32_t rows) { return identity_bytes(self, rows) + identity_padding(self); },
     [](const void*, uint32_t, uint32_t, uint32_t) { return size_t(0); },
     [](const void* self, const sluice_block* b, const float* rows, void*, void* dst, size_t* bytes) {
       *bytes = identity_bytes(self, b->rows);
       for (size_t i = 0; i < *bytes / 2; i++) static_cast<uint16_t*>(dst)[i] = sluice_to_half(rows[i]);
+      std::memset(static_cast<char*>(dst) + *bytes, 0, identity_padding(self));
+      *bytes += identity_padding(self);
       return sluice_status(SLUICE_OK);
     },
     [](const void* self, const sluice_block*, const void* src, uint32_t first, uint32_t count, float* rows) {
@@ -84,13 +88,13 @@ const sluice_codec kIdentity = {
     },
     [](const void* self, const sluice_block* b, const void*, sluice_account* a) {
       *a = {};
-      a->codes = identity_bytes(self, b->rows);
+      a->codes = identity_bytes(self, b->rows), a->padding = identity_padding(self);
     },
     [](const void* self, const sluice_block*, void* src, const uint32_t* keep, uint32_t n, size_t* bytes) {
       const size_t row = identity_bytes(self, 1);
       for (uint32_t i = 0; i < n; i++)
         std::memmove(static_cast<char*>(src) + i * row, static_cast<char*>(src) + keep[i] * row, row);
-      *bytes = n * row;
+      *bytes = n * row + identity_padding(self);
       return sluice_status(SLUICE_OK);
     },
     nullptr,
@@ -121,8 +125,16 @@ const sluice_plugin& memory_backend_plugin() {
 
 const sluice_plugin& identity_codec_plugin() {
   static const sluice_param params[] = {
-      {"block_rows", "rows coded together", nullptr, SLUICE_INT, 0, {16}, {1}, {1024}}};
-  static const sluice_module module = {SLUICE_CODEC, &kIdentity, SLUICE_CODEC_LAYOUT,    1,
+      {"block_rows", "rows coded together", nullptr, SLUICE_INT, 0, {16}, {1}, {1024}},
+      {"padding",
+       "bytes after the rows, which make a thin block dearer than its rows",
+       nullptr,
+       SLUICE_INT,
+       0,
+       {0},
+       {0},
+       {4096}}};
+  static const sluice_module module = {SLUICE_CODEC, &kIdentity, SLUICE_CODEC_LAYOUT,    2,
                                        params,       "identity", "F16 rows as they are", "1",
                                        nullptr,      nullptr};
   static const sluice_module* const modules[] = {&module};
