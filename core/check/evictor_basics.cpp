@@ -24,7 +24,9 @@ void evictor_create(const Subject& subject) {
   HostState host(*subject.registry, *subject.module, nullptr);
   const sluice_geometry geometry{3, 4, 2, kHeadDim, 4096};
   const auto create = [&](void*& self) {
+    host.creating = true;
     const sluice_status status = table_of(subject).create(&host.table, &geometry, subject.values.data(), &self);
+    host.creating = false;
     if (status == SLUICE_OK) {
       expect(self != nullptr, "create() succeeds and gives no instance");
       return;
@@ -39,6 +41,7 @@ void evictor_create(const Subject& subject) {
   create(other);
   table_of(subject).destroy(other);
   table_of(subject).destroy(one);
+  host.parts.clear();  // what it forgot of them goes with it
   expect(host.bytes == 0, fmt::format("destroy() leaves {} bytes of host->alloc behind", host.bytes.load()));
 }
 

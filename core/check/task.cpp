@@ -64,6 +64,7 @@ void run_check(const Check& check, const Task& task) {
   std::vector<std::filesystem::path> places = {task.library};
   for (std::filesystem::path& folder : Registry::search_path({})) places.push_back(std::move(folder));
   Registry registry(places, pool);
+  registry.read_part_params_with(read_part_params);
   subject.registry = &registry;
   subject.module = &find_module(registry, task);
   for (const sluice_param& param : std::span(subject.module->params, subject.module->param_count)) {
