@@ -3,6 +3,8 @@
 // exceed the true limit by what float may lose.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "sluice/half.h"
 #include "tests/support/check_runner.h"
 #include "tests/support/example_reference.h"

@@ -2,6 +2,7 @@
 // formulas have them, and what it means that float arithmetic chose the lowest.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <set>
