@@ -189,7 +189,9 @@ TEST(ExampleRkv, GrowsWithTheSquareOfAPromptAndTheOthersDoNot) {
     const Finding found = run_check(*wide, {{}, &module, &built_plugins(), values_of(module, {})});
     const bool square = std::string(name) == "r_kv";
     EXPECT_EQ(found.verdict, square ? check::Verdict::kWarn : check::Verdict::kPass) << name << ": " << found.why;
-    if (square) EXPECT_THAT(found.why, ::testing::HasSubstr("time grows with the square of a prompt"));
+    if (square) {
+      EXPECT_THAT(found.why, ::testing::HasSubstr("time grows with the square of a prompt"));
+    }
   }
 }
 
