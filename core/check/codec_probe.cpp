@@ -98,7 +98,7 @@ sluice_account CodecProbe::account(const Coded& coded) const {
 }
 
 void CodecProbe::check_account(const Coded& coded) const {
-  if (!watches(kWatchAccount)) return;
+  if (!watches(kWatchAccount) || coded.block.rows == 0) return;
   const uint64_t sum = sum_of(account(coded));
   expect(sum == coded.memory.size(), fmt::format("account() of a block of {} rows adds up to {} of {} bytes",
                                                  coded.block.rows, sum, coded.memory.size()));

@@ -45,7 +45,7 @@ void wear_down_block(const CodecProbe& codec, uint32_t side, uint32_t prompt, ui
                   expected.begin() + ptrdiff_t(size_t(r + 1) * d));
     expected = left;
     codec.retain(coded, keep);
-    look(coded, expected);
+    if (!keep.empty()) look(coded, expected);  // the host frees an empty block and asks no more of it
   }
 }
 

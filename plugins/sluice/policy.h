@@ -187,7 +187,8 @@ typedef struct sluice_codec {
   void (*account)(const void *self, const sluice_block *block, const void *src, sluice_account *account);
 
   /* Drops every row but keep[0 .. n) (ascending, n < block->rows), in place and without coding again: the
-   * rows that stay decode to the same floats, bit for bit. NULL: no evictor may be stacked on this codec. */
+   * rows that stay decode to the same floats, bit for bit. A block without rows is freed and asked nothing
+   * more. NULL: no evictor may be stacked on this codec. */
   sluice_status (*retain)(const void *self, const sluice_block *block, void *src, const uint32_t *keep,
                           uint32_t n, size_t *bytes);
 
