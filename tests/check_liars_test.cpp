@@ -55,7 +55,7 @@ constexpr Lie kLies[] = {
     {"null_member", "library-members"},
     {"parameter_twice", "library-parameters"},
     {"name_twice", "library-names"},
-    {"any_extension", "library-extensions"},
+    {"any_revision", "library-extensions"},
     {"leak", "evictor-create"},
     {"silent_create", "evictor-create"},
     {"unknown_signal", "evictor-signal"},

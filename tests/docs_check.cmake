@@ -14,14 +14,6 @@ set(script "set -eux\nexport HOME=${WORK}/home XDG_CACHE_HOME=${WORK}/home/cache
 string(APPEND script "export PATH=${WORK}/bin:${cmake_folder}:$PATH CMAKE_GENERATOR=\"${GENERATOR}\"\n")
 string(APPEND script "unset SLUICE_PLUGIN_PATH\n")
 
-# Without the checker, its lines are left out, and that is said.
-execute_process(COMMAND ${BUILD}/bin/sluice plugin check OUTPUT_VARIABLE checker ERROR_VARIABLE checker)
-set(has_checker TRUE)
-if(checker MATCHES "does not know")
-  set(has_checker FALSE)
-  message("skipped: this program has no `plugin check` yet, so the page's lines with it are not run")
-endif()
-
 file(READ ${SOURCE}/docs/writing-a-policy.md page)
 set(blocks 0)
 while(TRUE)
@@ -43,10 +35,6 @@ while(TRUE)
   math(EXPR blocks "${blocks} + 1")
 
   if(language STREQUAL "sh")
-    if(NOT has_checker)
-      string(REGEX REPLACE "sluice plugin check [^\n]*\n" "" block "${block}")
-      string(REPLACE "ctest --test-dir" "ctest --exclude-regex check_ --test-dir" block "${block}")
-    endif()
     string(APPEND script "${block}")
   elseif(language MATCHES "^(c|cpp|toml)$")
     if(NOT block MATCHES "^(/\\*|//|#) ([a-z0-9_]+\\.${language}): ")

@@ -15,6 +15,7 @@ struct Area {
   std::string_view of;             // what is checked, for people
   std::string_view interface_ids;  // of the modules, a space between; empty: the library itself
   bool extended_only = false;      // only modules with tables of sluice/extensions.h
+  bool whole_only = false;         // only modules that failed none of the checks before
   std::span<const Check> (*checks)();
 };
 

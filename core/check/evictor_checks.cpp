@@ -43,7 +43,7 @@ std::span<const Check> extension_checks() {
   static constexpr Check kChecks[] = {
       {"extension-rows", "inserted() and select() of sluice.evictor.rows/1 read tokens that are there and name such",
        extension_rows},
-      {"extension-reads", "rows that cannot be read end select() with a status and a message", extension_reads},
+      {"extension-reads", "select() passes on that rows could not be read", extension_reads},
       {"extension-window", "size() is 1 to 256 and stays so; prompts of any length are looked back on",
        extension_window},
       {"extension-layers", "layer() shares out no more than there is, no less than an interval, and always the same",

@@ -56,7 +56,10 @@ void extension_reads(const Subject& subject) {
   trial.decode(driver, 30);
   driver.break_rows();
   while (driver.live(0).size() <= trial.shape.budget) driver.insert(1);
-  expect_message(trial.evictor, "select", driver.try_select(4), "when rows cannot be read");
+  const uint64_t before = driver.rows_read();
+  const sluice_status status = driver.try_select(4);
+  if (driver.rows_read() == before) return;  // it may do without
+  expect(status != SLUICE_OK, "select() goes on although rows could not be read");
 }
 
 void extension_window(const Subject& subject) {

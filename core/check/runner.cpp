@@ -127,7 +127,13 @@ class Runner {
       for (const Check& check : area.checks()) count += wanted(check);
     }
     std::string broken = offer.reason;
-    for (const Area* area : lists) broken = run_list(*area, task, broken, options_.fuzz_seconds / double(count));
+    const size_t first = rows.size();
+    for (const Area* area : lists) {
+      const auto bad = std::find_if(rows.begin() + ptrdiff_t(first), rows.end(),
+                                    [](const Row& row) { return failed(row.result.verdict); });
+      if (area->whole_only && broken.empty() && bad != rows.end()) broken = bad->task.check + " failed";
+      broken = run_list(*area, task, broken, options_.fuzz_seconds / double(count));
+    }
   }
 
   const RunOptions& options_;

@@ -28,6 +28,7 @@ void SyntheticRows::query(uint32_t head, uint32_t position, float* out) const { 
 sluice_status SyntheticRows::read(const sluice_rows* rows, uint32_t kv_head, uint32_t side, uint32_t count,
                                   const uint32_t* slots, float* out) {
   SyntheticRows& self = *static_cast<SyntheticRows*>(rows->ctx);
+  self.read_count_ += count;
   if (self.broken_) return SLUICE_DEVICE;
   if (kv_head >= rows->kv_heads || side > SLUICE_VALUE) {
     self.mistake_ = fmt::format("reads side {} of kv head {} of {}", side, kv_head, rows->kv_heads);
@@ -45,7 +46,6 @@ sluice_status SyntheticRows::read(const sluice_rows* rows, uint32_t kv_head, uin
     else
       self.row(2 * kv_head + side, tokens[slots[i]], row);
   }
-  self.read_count_ += count;
   return SLUICE_OK;
 }
 

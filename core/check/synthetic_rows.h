@@ -28,6 +28,7 @@ class SyntheticRows {
   void break_reads() { broken_ = true; }
   // Instead of noise.
   void set(RowNumber numbers) { numbers_ = std::move(numbers); }
+  // Rows asked for so far.
   uint64_t read_count() const { return read_count_; }
 
   // The query of head `head` of the token at `position`, to out[head_dim].

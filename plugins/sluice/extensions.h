@@ -27,7 +27,8 @@ typedef struct sluice_rows {
   void *ctx; /* belongs to the host */
   uint32_t kv_heads, head_dim;
   /* out[i * head_dim + c]: the rows of one side of the tokens in slots[0 .. count) of a kv head; the slots hold live
-   * tokens. With granularity = "layer" a slot id is the same in all kv heads. K is rotated as attention sees it. */
+   * tokens. With granularity = "layer" a slot id is the same in all kv heads. K is rotated as attention sees it.
+   * Failures have been given to host->fail(); select() and split() pass the status on. */
   sluice_status (*read)(const struct sluice_rows *rows, uint32_t kv_head, uint32_t side, uint32_t count,
                         const uint32_t *slots, float *out);
 } sluice_rows;
