@@ -127,10 +127,45 @@ static inline void sluice_order_take_lowest(sluice_order order, const float* sco
   sluice_order_close(order, oldest, n);
 }
 
+/* Removes the n oldest and writes their slots to victims[n]. */
+static inline void sluice_order_take_oldest(sluice_order order, uint32_t n, uint32_t* victims) {
+  uint32_t rank;
+  for (rank = 0; rank < n; rank++) victims[rank] = sluice_order_remove(order, rank);
+  sluice_order_close(order, 0, n);
+}
+
 /* For resize(): the same tokens in the same order under the slot ids map[old slot]. */
 static inline void sluice_order_move(sluice_order to, sluice_order from, const uint32_t* map) {
   uint32_t rank;
   for (rank = 0; rank < *from.live; rank++) sluice_order_append(to, map[sluice_order_slot(from, rank)]);
+}
+
+/* For resize(): numbers of a lane's tokens, by slot, to where the tokens go. `from`: their order under the old ids. */
+static inline void sluice_order_move_numbers(sluice_order from, const uint32_t* map, const float* old, float* numbers) {
+  uint32_t rank;
+  for (rank = 0; rank < *from.live; rank++) {
+    uint32_t slot = sluice_order_slot(from, rank);
+    numbers[map[slot]] = old[slot];
+  }
+}
+
+/* For insert(): into the orders of all lanes, but for tokens at positions below `sinks`: those never leave. */
+static inline void sluice_orders_insert(void* orders, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
+                                        const uint32_t* positions, uint32_t sinks) {
+  uint32_t lane, i;
+  for (lane = 0; lane < lanes->count; lane++)
+    for (i = 0; i < n; i++)
+      if (positions[i] >= sinks)
+        sluice_order_append(sluice_order_open(orders, lanes, lane), slots[(size_t)lane * n + i]);
+}
+
+/* For resize(): the orders of all lanes; `slots` as resize() gets them. */
+static inline void sluice_orders_move(void* orders, const sluice_lanes* lanes, const void* old,
+                                      const sluice_lanes* old_lanes, const uint32_t* slots) {
+  uint32_t lane;
+  for (lane = 0; lane < lanes->count; lane++)
+    sluice_order_move(sluice_order_open(orders, lanes, lane), sluice_order_open(old, old_lanes, lane),
+                      slots + (size_t)lane * old_lanes->capacity);
 }
 
 /* For reset(): SLUICE_OK if `kept` tokens that must never leave fit into what is left after an eviction. */

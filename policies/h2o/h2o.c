@@ -61,13 +61,8 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     const uint32_t* map = slots + (size_t)lane * old_lanes->capacity;
     sluice_order to = order_of(state, lanes, lane), from = order_of(old, old_lanes, lane);
-    const float* old_scores = scores_of(old, old_lanes, lane);
-    float* scores = scores_of(state, lanes, lane);
     sluice_order_move(to, from, map);
-    for (uint32_t rank = 0; rank < *from.live; rank++) {
-      uint32_t slot = sluice_order_slot(from, rank);
-      scores[map[slot]] = old_scores[slot];
-    }
+    sluice_order_move_numbers(from, map, scores_of(old, old_lanes, lane), scores_of(state, lanes, lane));
   }
 }
 

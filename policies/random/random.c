@@ -35,8 +35,10 @@ static void wants(const void* self, uint32_t prompt, sluice_signal* wanted) {
 }
 
 /* State: uint64_t drawn[count], the numbers each lane has used, then the orders of the lanes, without sinks. */
+static void* orders_of(const void* state, const sluice_lanes* lanes) { return (uint64_t*)state + lanes->count; }
+
 static sluice_order order_of(const void* state, const sluice_lanes* lanes, uint32_t lane) {
-  return sluice_order_open((const uint64_t*)state + lanes->count, lanes, lane);
+  return sluice_order_open(orders_of(state, lanes), lanes, lane);
 }
 
 static size_t state_size(const void* self, const sluice_lanes* lanes) {
@@ -53,21 +55,13 @@ static sluice_status reset(const void* self, void* state, const sluice_lanes* la
 static void resize(const void* self, void* state, const sluice_lanes* lanes, const void* old,
                    const sluice_lanes* old_lanes, const uint32_t* slots) {
   (void)self;
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order to = order_of(state, lanes, lane), from = order_of(old, old_lanes, lane);
-    sluice_order_move(to, from, slots + (size_t)lane * old_lanes->capacity);
-    ((uint64_t*)state)[lane] = ((const uint64_t*)old)[lane];
-  }
+  memcpy(state, old, lanes->count * sizeof(uint64_t));
+  sluice_orders_move(orders_of(state, lanes), lanes, orders_of(old, old_lanes), old_lanes, slots);
 }
 
 static void insert(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
                    const uint32_t* positions) {
-  const random_policy* policy = self;
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = order_of(state, lanes, lane);
-    for (uint32_t i = 0; i < n; i++)
-      if (positions[i] >= policy->sinks) sluice_order_append(order, slots[(size_t)lane * n + i]);
-  }
+  sluice_orders_insert(orders_of(state, lanes), lanes, n, slots, positions, ((const random_policy*)self)->sinks);
 }
 
 static void observe(const void* self, void* state, const sluice_lanes* lanes, uint32_t queries, const float* seen) {

@@ -45,20 +45,12 @@ static sluice_status reset(const void* self, void* state, const sluice_lanes* la
 static void resize(const void* self, void* state, const sluice_lanes* lanes, const void* old,
                    const sluice_lanes* old_lanes, const uint32_t* slots) {
   (void)self;
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order to = sluice_order_open(state, lanes, lane), from = sluice_order_open(old, old_lanes, lane);
-    sluice_order_move(to, from, slots + (size_t)lane * old_lanes->capacity);
-  }
+  sluice_orders_move(state, lanes, old, old_lanes, slots);
 }
 
 static void insert(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
                    const uint32_t* positions) {
-  const recent* policy = self;
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = sluice_order_open(state, lanes, lane);
-    for (uint32_t i = 0; i < n; i++)
-      if (positions[i] >= policy->sinks) sluice_order_append(order, slots[(size_t)lane * n + i]);
-  }
+  sluice_orders_insert(state, lanes, n, slots, positions, ((const recent*)self)->sinks);
 }
 
 static void observe(const void* self, void* state, const sluice_lanes* lanes, uint32_t queries, const float* seen) {
@@ -71,11 +63,8 @@ static sluice_status choose(const void* self, void* state, const sluice_lanes* l
     if (*sluice_order_open(state, lanes, lane).live < n)
       return policy->host->fail(policy->host, SLUICE_INVALID,
                                 "recent: asked for more victims than there are tokens besides sinks");
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = sluice_order_open(state, lanes, lane);
-    for (uint32_t rank = 0; rank < n; rank++) victims[(size_t)lane * n + rank] = sluice_order_remove(order, rank);
-    sluice_order_close(order, 0, n);
-  }
+  for (uint32_t lane = 0; lane < lanes->count; lane++)
+    sluice_order_take_oldest(sluice_order_open(state, lanes, lane), n, victims + (size_t)lane * n);
   return SLUICE_OK;
 }
 

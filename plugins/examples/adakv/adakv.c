@@ -28,13 +28,12 @@ static sluice_lanes one_lane(const adakv* policy, const sluice_lanes* lanes) {
   return one;
 }
 
-/* State: the part's states, one per lane, each a multiple of 64 bytes; the window's attention; the orders of the lanes;
- * float scores[count][capacity]. */
+/* State: the part's states, one per lane, each a multiple of 64 bytes; the window's attention; float
+ * scores[count][capacity]. */
 typedef struct {
   char* parts;
   size_t part_bytes;
   sluice_attention paid;
-  void* orders;
   float* scores;
 } view;
 
@@ -44,7 +43,7 @@ static size_t part_bytes_of(const adakv* policy, const sluice_lanes* lanes) {
 }
 
 static size_t state_size(const void* self, const sluice_lanes* lanes) {
-  return part_bytes_of(self, lanes) * lanes->count + sluice_attention_bytes(lanes) + sluice_order_bytes(lanes) +
+  return part_bytes_of(self, lanes) * lanes->count + sluice_attention_bytes(lanes) +
          (size_t)lanes->count * lanes->capacity * sizeof(float);
 }
 
@@ -54,8 +53,7 @@ static view open_state(const adakv* policy, const void* state, const sluice_lane
   v.part_bytes = part_bytes_of(policy, lanes);
   char* own = v.parts + v.part_bytes * lanes->count;
   v.paid = sluice_attention_open(own, lanes);
-  v.orders = own + sluice_attention_bytes(lanes);
-  v.scores = (float*)((char*)v.orders + sluice_order_bytes(lanes));
+  v.scores = (float*)(own + sluice_attention_bytes(lanes));
   return v;
 }
 
@@ -120,13 +118,10 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
   const adakv* policy = self;
   const view to = open_state(policy, state, lanes), from = open_state(policy, old, old_lanes);
   const sluice_lanes one = one_lane(policy, lanes), old_one = one_lane(policy, old_lanes);
+  sluice_attention_resize(to.paid, lanes, from.paid, old_lanes, slots);
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    const uint32_t* map = slots + (size_t)lane * old_lanes->capacity;
-    sluice_order order = sluice_order_open(from.orders, old_lanes, lane);
     policy->part.table->resize(policy->part.made.self, part_state(&to, lane), &one, part_state(&from, lane), &old_one,
-                               map);
-    sluice_order_move(sluice_order_open(to.orders, lanes, lane), order, map);
-    sluice_attention_move(to.paid, lanes, from.paid, old_lanes, lane, order, map);
+                               slots + (size_t)lane * old_lanes->capacity);
   }
 }
 
@@ -135,16 +130,10 @@ static void insert(const void* self, void* state, const sluice_lanes* lanes, uin
   const adakv* policy = self;
   const view v = open_state(policy, state, lanes);
   const sluice_lanes one = one_lane(policy, lanes);
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = sluice_order_open(v.orders, lanes, lane);
+  sluice_attention_insert(v.paid, lanes, n, slots);
+  for (uint32_t lane = 0; lane < lanes->count; lane++)
     policy->part.table->insert(policy->part.made.self, part_state(&v, lane), &one, n, slots + (size_t)lane * n,
                                positions);
-    for (uint32_t i = 0; i < n; i++) {
-      uint32_t slot = slots[(size_t)lane * n + i];
-      sluice_attention_enter(v.paid, lanes, lane, slot);
-      sluice_order_append(order, slot);
-    }
-  }
 }
 
 static void observe(const void* self, void* state, const sluice_lanes* lanes, uint32_t queries, const float* signal) {
@@ -189,7 +178,7 @@ static void inserted(const void* self, void* state, const sluice_lanes* lanes, u
 
 /* Takes the part's victims out of a lane's order, with a mark where their scores are. */
 static void forget(const view* v, const sluice_lanes* lanes, uint32_t lane, uint32_t n, const uint32_t* victims) {
-  sluice_order order = sluice_order_open(v->orders, lanes, lane);
+  sluice_order order = sluice_attention_order(v->paid, lanes, lane);
   float* scores = scores_of(v, lanes, lane);
   uint32_t oldest = *order.live;
   for (uint32_t rank = 0; rank < *order.live; rank++) scores[sluice_order_slot(order, rank)] = 0;
@@ -205,7 +194,7 @@ static sluice_status choose_by(const adakv* policy, void* state, const sluice_la
   const view v = open_state(policy, state, lanes);
   const sluice_lanes one = one_lane(policy, lanes);
   for (uint32_t lane = 0; lane < lanes->count; lane++)
-    if (*sluice_order_open(v.orders, lanes, lane).live < (uint64_t)policy->window + (counts ? counts[lane] : n))
+    if (*sluice_attention_order(v.paid, lanes, lane).live < (uint64_t)policy->window + (counts ? counts[lane] : n))
       return policy->host->fail(policy->host, SLUICE_INVALID,
                                 "adakv: asked for more victims than there are tokens besides the window");
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
@@ -256,7 +245,7 @@ static uint64_t count_below(const adakv* policy, const view* v, const sluice_lan
                             uint32_t limit, uint32_t* counts) {
   uint64_t sum = 0;
   for (uint32_t lane = 0; lane < lanes->count; lane++, counts++) {
-    const sluice_order order = sluice_order_open(v->orders, lanes, lane);
+    const sluice_order order = sluice_attention_order(v->paid, lanes, lane);
     const float* scores = scores_of(v, lanes, lane);
     const uint32_t candidates = beyond(live[lane], policy->window);
     const uint32_t may_leave = beyond(live[lane], floor_of(policy, lanes));
@@ -276,8 +265,7 @@ static sluice_status split(const void* self, void* state, const sluice_lanes* la
   const view v = open_state(policy, state, lanes);
   uint32_t low = 0, high = 0x7F800001u; /* beyond infinity */
   for (uint32_t lane = 0; lane < lanes->count; lane++)
-    sluice_attention_pool(v.paid, lanes, lane, sluice_order_open(v.orders, lanes, lane),
-                          beyond(live[lane], policy->window), policy->kernel, SLUICE_POOL_PEAK,
+    sluice_attention_pool(v.paid, lanes, lane, beyond(live[lane], policy->window), policy->kernel, SLUICE_POOL_PEAK,
                           scores_of(&v, lanes, lane));
   if (count_below(policy, &v, lanes, live, high, counts) < total)
     return policy->host->fail(policy->host, SLUICE_INVALID,
@@ -291,7 +279,7 @@ static sluice_status split(const void* self, void* state, const sluice_lanes* la
   }
   uint64_t left = total - count_below(policy, &v, lanes, live, low, counts);
   for (uint32_t lane = 0; lane < lanes->count && left > 0; lane++) {
-    const sluice_order order = sluice_order_open(v.orders, lanes, lane);
+    const sluice_order order = sluice_attention_order(v.paid, lanes, lane);
     const float* scores = scores_of(&v, lanes, lane);
     const uint32_t candidates = beyond(live[lane], policy->window);
     const uint32_t may_leave = beyond(live[lane], floor_of(policy, lanes));

@@ -59,19 +59,13 @@ static sluice_status reset(const void* self, void* state, const sluice_lanes* la
 static void resize(const void* self, void* state, const sluice_lanes* lanes, const void* old,
                    const sluice_lanes* old_lanes, const uint32_t* slots) {
   (void)self;
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order to = sluice_order_open(state, lanes, lane), from = sluice_order_open(old, old_lanes, lane);
-    sluice_order_move(to, from, slots + (size_t)lane * old_lanes->capacity);
-  }
+  sluice_orders_move(state, lanes, old, old_lanes, slots);
 }
 
 static void insert(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
                    const uint32_t* positions) {
-  (void)self, (void)positions;
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = sluice_order_open(state, lanes, lane);
-    for (uint32_t i = 0; i < n; i++) sluice_order_append(order, slots[(size_t)lane * n + i]);
-  }
+  (void)self;
+  sluice_orders_insert(state, lanes, n, slots, positions, 0);
 }
 
 static void observe(const void* self, void* state, const sluice_lanes* lanes, uint32_t queries, const float* signal) {

@@ -16,26 +16,23 @@ typedef struct {
 
 enum { WINDOW, KERNEL, IMPORTANCE, ALIKE, PARAMS };
 
-/* State: the window's attention, the orders of the lanes, then float scores[capacity] and redundancy[capacity] of the
- * lane at hand. */
+/* State: the window's attention, then float scores[capacity] and redundancy[capacity] of the lane at hand. */
 typedef struct {
   sluice_attention paid;
-  void* orders;
   float *scores, *redundancy;
 } view;
 
 static view open_state(const void* state, const sluice_lanes* lanes) {
   view v;
   v.paid = sluice_attention_open(state, lanes);
-  v.orders = (char*)state + sluice_attention_bytes(lanes);
-  v.scores = (float*)((char*)v.orders + sluice_order_bytes(lanes));
+  v.scores = (float*)((char*)state + sluice_attention_bytes(lanes));
   v.redundancy = v.scores + lanes->capacity;
   return v;
 }
 
 static size_t state_size(const void* self, const sluice_lanes* lanes) {
   (void)self;
-  return sluice_attention_bytes(lanes) + sluice_order_bytes(lanes) + 2 * lanes->capacity * sizeof(float);
+  return sluice_attention_bytes(lanes) + 2 * lanes->capacity * sizeof(float);
 }
 
 static sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
@@ -77,27 +74,13 @@ static sluice_status reset(const void* self, void* state, const sluice_lanes* la
 static void resize(const void* self, void* state, const sluice_lanes* lanes, const void* old,
                    const sluice_lanes* old_lanes, const uint32_t* slots) {
   (void)self;
-  view to = open_state(state, lanes), from = open_state(old, old_lanes);
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    const uint32_t* map = slots + (size_t)lane * old_lanes->capacity;
-    sluice_order old_order = sluice_order_open(from.orders, old_lanes, lane);
-    sluice_order_move(sluice_order_open(to.orders, lanes, lane), old_order, map);
-    sluice_attention_move(to.paid, lanes, from.paid, old_lanes, lane, old_order, map);
-  }
+  sluice_attention_resize(open_state(state, lanes).paid, lanes, open_state(old, old_lanes).paid, old_lanes, slots);
 }
 
 static void insert(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
                    const uint32_t* positions) {
   (void)self, (void)positions;
-  view v = open_state(state, lanes);
-  for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = sluice_order_open(v.orders, lanes, lane);
-    for (uint32_t i = 0; i < n; i++) {
-      uint32_t slot = slots[(size_t)lane * n + i];
-      sluice_attention_enter(v.paid, lanes, lane, slot);
-      sluice_order_append(order, slot);
-    }
-  }
+  sluice_attention_insert(open_state(state, lanes).paid, lanes, n, slots);
 }
 
 static void observe(const void* self, void* state, const sluice_lanes* lanes, uint32_t queries, const float* signal) {
@@ -188,13 +171,13 @@ static sluice_status choose_by(const r_kv* policy, void* state, const sluice_lan
   view v = open_state(state, lanes);
   if (n == 0) return SLUICE_OK;
   for (uint32_t lane = 0; lane < lanes->count; lane++)
-    if (*sluice_order_open(v.orders, lanes, lane).live < (uint64_t)policy->window + n)
+    if (*sluice_attention_order(v.paid, lanes, lane).live < (uint64_t)policy->window + n)
       return policy->host->fail(policy->host, SLUICE_INVALID,
                                 "r_kv: asked for more victims than there are tokens besides the window");
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = sluice_order_open(v.orders, lanes, lane);
+    sluice_order order = sluice_attention_order(v.paid, lanes, lane);
     uint32_t candidates = *order.live - policy->window;
-    sluice_attention_pool(v.paid, lanes, lane, order, candidates, policy->kernel, SLUICE_POOL_PEAK, v.scores);
+    sluice_attention_pool(v.paid, lanes, lane, candidates, policy->kernel, SLUICE_POOL_PEAK, v.scores);
     if (rows) {
       const uint32_t heads = rows->kv_heads / lanes->count; /* all, where a lane is a whole layer */
       memset(v.redundancy, 0, lanes->capacity * sizeof(float));

@@ -53,13 +53,8 @@ static void resize(const void* self, void* state, const sluice_lanes* lanes, con
   for (uint32_t lane = 0; lane < lanes->count; lane++) {
     const uint32_t* map = slots + (size_t)lane * old_lanes->capacity;
     sluice_order to = order_of(state, lanes, lane), from = order_of(old, old_lanes, lane);
-    const float* old_merit = merit_of(old, old_lanes, lane);
-    float* merit = merit_of(state, lanes, lane);
     sluice_order_move(to, from, map);
-    for (uint32_t rank = 0; rank < *from.live; rank++) {
-      uint32_t slot = sluice_order_slot(from, rank);
-      merit[map[slot]] = old_merit[slot];
-    }
+    sluice_order_move_numbers(from, map, merit_of(old, old_lanes, lane), merit_of(state, lanes, lane));
   }
 }
 

@@ -56,16 +56,13 @@ static sluice_status reset(const void* self, void* state, const sluice_lanes* la
 /* The tokens get other slots in another block: carry everything over. */
 static void resize(const void* self, void* state, const sluice_lanes* lanes, const void* old,
                    const sluice_lanes* old_lanes, const uint32_t* slots) {
-  uint32_t lane, rank;
+  uint32_t lane;
   (void)self;
   for (lane = 0; lane < lanes->count; lane++) {
     const uint32_t* map = slots + (size_t)lane * old_lanes->capacity;
     sluice_order to = order_of(state, lanes, lane), from = order_of(old, old_lanes, lane);
     sluice_order_move(to, from, map);
-    for (rank = 0; rank < *from.live; rank++) {
-      uint32_t slot = sluice_order_slot(from, rank);
-      seen_of(state, lanes, lane)[map[slot]] = seen_of(old, old_lanes, lane)[slot];
-    }
+    sluice_order_move_numbers(from, map, seen_of(old, old_lanes, lane), seen_of(state, lanes, lane));
   }
 }
 
