@@ -11,13 +11,13 @@
 #include "apps/options.h"
 #include "apps/output.h"
 #include "apps/setup.h"
+#include "core/base/child_process.h"
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/check/checks.h"
 #include "core/check/report.h"
 #include "core/check/runner.h"
-#include "core/check/sandbox.h"
 
 namespace sluice {
 namespace {
@@ -107,14 +107,14 @@ int run_plugin_try(std::span<const std::string> args) {
   const auto words = parse_words("plugin", args, options, {.names = {"a CHECK (or list)", "a FILE"}, .least = 2});
   if (!words) return kExitOk;
   const bool child = words->has("answer");
-  if (child) check::enter_sandbox();
+  if (child) enter_child();
   check::Task task;
   task.check = words->positional[0];
   task.library = std::filesystem::weakly_canonical(words->positional[1]);
   if (task.check == "list") {
     const std::string list = check::to_json(check::list_offers(task.library, words->list("set")));
     if (child)
-      check::answer(list);
+      answer(list);
     else
       write_stdout(list + "\n");
     return kExitOk;
@@ -126,7 +126,7 @@ int run_plugin_try(std::span<const std::string> args) {
     throw Error(fmt::format("sluice plugin try {} needs --module NAME", task.check));
   const check::Result result = check::run_task(task);
   if (child)
-    check::answer(fmt::format("{} {}", int(result.verdict), result.why));
+    answer(fmt::format("{} {}", int(result.verdict), result.why));
   else
     write_stdout(fmt::format("{} {} {}\n", task.check, check::verdict_text(result.verdict), result.why));
   return check::failed(result.verdict) ? kExitFailed : kExitOk;

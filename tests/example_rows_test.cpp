@@ -63,7 +63,8 @@ TEST(ExampleKeydiff, ZeroKeysAreNobodysCopy) {
     return position % 2 == 0 ? 0.0f : c == 0 ? 1.0f : 0.01f * float(position);
   });
   driver.insert(40);
-  for (uint32_t p : driver.select(20)[0]) EXPECT_EQ(p % 2, 1u);
+  const std::vector<Positions> victims = driver.select(20);
+  for (uint32_t p : victims[0]) EXPECT_EQ(p % 2, 1u);
 }
 
 // The length of what a row loses with 2^bits levels between its extremes, as it is kept: in half precision.
@@ -117,7 +118,8 @@ TEST(ExampleQHitter, PrefersRowsThatBearQuantization) {
     return even ? float(c % 4) : float(c) * float(c);
   });
   driver.insert(40);
-  for (uint32_t p : driver.select(20)[0]) EXPECT_GE(p, 20u);
+  const std::vector<Positions> victims = driver.select(20);
+  for (uint32_t p : victims[0]) EXPECT_GE(p, 20u);
 }
 
 // Redundancy: the mean cosine with the other keys, without those of which the token is the newest copy; softmax of that

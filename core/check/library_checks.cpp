@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <regex>
 #include <set>
 
 #include "core/base/text.h"
@@ -60,17 +61,30 @@ void library_load(const Subject& subject) { load(subject); }
 
 void library_symbol(const Subject& subject) { find_entry(subject); }
 
+// Instances of C++'s own templates, which -fvisibility=hidden leaves in sight.
+bool is_standard(const std::string& name) {
+  static const std::regex standard("^_Z(GV|T[ISV]|Z)*N?K?S[abdiost]");
+  return std::regex_search(name, standard);
+}
+
+std::string listed(std::vector<std::string> names) {
+  const size_t count = names.size();
+  names.resize(std::min<size_t>(count, 5));
+  return join(names) + (count > 5 ? fmt::format(" and {} more", count - 5) : "");
+}
+
 void library_exports(const Subject& subject) {
   const ElfFile file = read_elf(subject.library);
   if (!file.has_sections) skip("the file has no table of sections to look into");
-  std::vector<std::string> others;
+  std::vector<std::string> own, standard;
   for (const std::string& name : file.exported)
-    if (name != kEntry) others.push_back(printable(name));
-  if (others.empty()) return;
-  const size_t count = others.size();
-  others.resize(std::min<size_t>(count, 5));
-  fail(fmt::format("also exports {}{}; hide all but {} (-fvisibility=hidden, or a version script)", join(others),
-                   count > 5 ? fmt::format(" and {} more", count - 5) : "", kEntry));
+    if (name != kEntry) (is_standard(name) ? standard : own).push_back(printable(name));
+  if (!own.empty())
+    fail(fmt::format("also exports {}; hide all but {} (-fvisibility=hidden, or a version script)", listed(own),
+                     kEntry));
+  if (!standard.empty())
+    warn(fmt::format("also exports {} of C++'s library; a version script hides them, sluice_add_plugin() has one",
+                     listed(standard)));
 }
 
 void library_quiet(const Subject& subject) {
@@ -175,7 +189,7 @@ std::span<const Check> library_checks() {
       {"library-file", "the file is a whole shared library for this machine", library_file, 10, true},
       {"library-load", "it loads with all its symbols bound", library_load, 10, true},
       {"library-symbol", "it exports sluice_plugin_entry", library_symbol, 10, true},
-      {"library-exports", "it exports nothing else", library_exports},
+      {"library-exports", "it exports nothing else (of C++'s library: warning only)", library_exports},
       {"library-constructors", "no code of its own runs when it is loaded", library_constructors},
       {"library-quiet",
        "loading starts no thread, opens no file, prints nothing, handles no signal, flushes no denormals",

@@ -8,10 +8,10 @@
 #include <regex>
 #include <set>
 
+#include "core/base/child_process.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/check/checks.h"
-#include "core/check/sandbox.h"
 
 namespace sluice::check {
 namespace {
@@ -39,7 +39,7 @@ Result judge(const ChildEnd& end, double limit) {
 // In a child but for --in-process: the library is loaded for it. None where that fails.
 std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options) {
   if (options.in_process) return list_offers(library, options.settings);
-  std::vector<std::string> words = {"plugin", "try", "list", library.string(), "--answer"};
+  std::vector<std::string> words = {kThisProgram, "plugin", "try", "list", library.string(), "--answer"};
   for (const std::string& setting : options.settings) words.insert(words.end(), {"--set", setting});
   const ChildEnd end = run_child(words, kListSeconds);
   if (end.how == ChildEnd::How::kExit && !end.answer.empty()) return offers_from_json(end.answer);
@@ -78,9 +78,10 @@ class Runner {
   Result carry_out(const Task& task, const Check& check) const {
     if (options_.in_process) return run_task(task);
     const double limit = options_.limit_seconds > 0 ? options_.limit_seconds : check.seconds;
-    std::vector<std::string> words = task.words();
-    words.push_back("--answer");
-    return judge(run_child(words, limit), limit);
+    std::vector<std::string> command = task.words();
+    command.insert(command.begin(), kThisProgram);
+    command.push_back("--answer");
+    return judge(run_child(command, limit), limit);
   }
 
   // Once, then again with new seeds until time is up or one fails.

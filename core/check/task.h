@@ -1,5 +1,5 @@
 // One check of one module of one library, carried out in this process; which may well be a child of its own
-// (sandbox.h), as what is checked may crash, hang or leave things behind.
+// (base/child_process.h), as what is checked may crash, hang or leave things behind.
 #pragma once
 
 #include <cstdint>

@@ -1,39 +1,24 @@
 // See probe.h: the child process, how it may end, and what is remembered of it.
 #include "core/plugins/probe.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <spawn.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
-
-#include <cerrno>
-#include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
+#include "core/base/child_process.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/plugins/describe.h"
 #include "core/plugins/library.h"
 #include "core/plugins/registry.h"
 
-extern char** environ;
-
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kReportFile = 3;        // where the child reports; its other files are closed to the library
-constexpr char kStep[] = {'L', 'M'};  // loaded; looked at
+constexpr std::string_view kSteps = "LM";  // what the child reports: loaded; looked at
 constexpr std::string_view kPassed = "passed";
 
 // Of the contents, eight bytes at a time: a library may have hundreds of megabytes.
@@ -55,79 +40,21 @@ uint64_t fingerprint(const fs::path& library) {
   return hash;
 }
 
-struct Child {
-  pid_t id = -1;
-  int report = -1;  // what it wrote can be read here
-};
-
-Child start(const Prober& prober, const fs::path& library) {
-  std::vector<std::string> words = prober.command;
-  words.push_back(library.string());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  int pipe[2];
-  if (::pipe2(pipe, O_CLOEXEC) != 0) return {};
-
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&files);
-  posix_spawnattr_init(&attributes);
-  for (int file = 0; file < 3; ++file)
-    posix_spawn_file_actions_addopen(&files, file, "/dev/null", file == 0 ? O_RDONLY : O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, pipe[1], kReportFile);
-  // A group of its own, so that what the library starts ends with it.
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  Child child;
-  if (posix_spawn(&child.id, argv[0], &files, &attributes, argv.data(), environ) != 0) child.id = -1;
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  ::close(pipe[1]);
-  child.report = pipe[0];
-  if (child.id < 0) ::close(pipe[0]);
-  return child;
-}
-
-struct Ending {
-  bool in_time = false;
-  int status = 0;    // as waitpid() gives it
-  size_t steps = 0;  // that were reported
-};
-
-// Waits for its end, not for the end of the pipe: others may hold that open.
-Ending wait_for(const Child& child, double seconds) {
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
-  Ending ending;
-  ::fcntl(child.report, F_SETFL, O_NONBLOCK);
-  const auto read_steps = [&] {
-    char step = 0;
-    while (::read(child.report, &step, 1) == 1)
-      if (ending.steps < std::size(kStep) && step == kStep[ending.steps]) ++ending.steps;
-  };
-  while (!ending.in_time && Clock::now() < deadline) {
-    pollfd news{child.report, POLLIN, 0};
-    ::poll(&news, 1, 2);
-    read_steps();
-    ending.in_time = ::waitpid(child.id, &ending.status, WNOHANG) == child.id;
-    if (!ending.in_time && (news.revents & POLLHUP)) ::usleep(500);  // about to end: poll() does not wait any more
-  }
-  ::kill(-child.id, SIGKILL);
-  if (!ending.in_time) ::waitpid(child.id, &ending.status, 0);
-  read_steps();
-  ::close(child.report);
-  return ending;
-}
-
-std::string judge(const Ending& ending, double seconds) {
+std::string judge(const ChildEnd& end, double seconds) {
   constexpr const char* kWhen[] = {"it is loaded", "its modules are looked at", "the program ends"};
-  const char* when = kWhen[ending.steps];
-  if (!ending.in_time) return fmt::format("does not come back within {:g} s when {}", seconds, when);
-  if (WIFSIGNALED(ending.status)) return fmt::format("crashes when {} ({})", when, strsignal(WTERMSIG(ending.status)));
-  const int code = WEXITSTATUS(ending.status);
-  if (ending.steps < std::size(kStep)) return fmt::format("ends the program when {} (exit code {})", when, code);
-  return code == 0 ? "" : fmt::format("makes the program fail when it ends (exit code {})", code);
+  size_t steps = 0;  // that were reported
+  while (steps < kSteps.size() && steps < end.answer.size() && end.answer[steps] == kSteps[steps]) ++steps;
+  const char* when = kWhen[steps];
+  switch (end.how) {
+    case ChildEnd::How::kTimeout:
+      return fmt::format("does not come back within {:g} s when {}", seconds, when);
+    case ChildEnd::How::kSignal:
+      return fmt::format("crashes when {} ({})", when, strsignal(end.code));
+    case ChildEnd::How::kExit:
+      break;
+  }
+  if (steps < kSteps.size()) return fmt::format("ends the program when {} (exit code {})", when, end.code);
+  return end.code == 0 ? "" : fmt::format("makes the program fail when it ends (exit code {})", end.code);
 }
 
 }  // namespace
@@ -145,9 +72,14 @@ std::string probe_library(const Prober& prober, const fs::path& library) {
   } catch (const Error&) {
     memory.clear();  // not readable: what follows will say so, if it matters
   }
-  const Child child = start(prober, library);
-  if (child.id < 0) return {};  // no process to be had; loading may still work
-  const std::string reason = judge(wait_for(child, prober.seconds), prober.seconds);
+  std::vector<std::string> command = prober.command;
+  command.push_back(library.string());
+  std::string reason;
+  try {
+    reason = judge(run_child(command, prober.seconds), prober.seconds);
+  } catch (const Error&) {
+    return {};  // no process to be had; loading may still work
+  }
   if (!memory.empty()) {
     try {
       std::error_code error;
@@ -161,14 +93,9 @@ std::string probe_library(const Prober& prober, const fs::path& library) {
 }
 
 int run_probe(const fs::path& library) {
-#ifdef __linux__
-  prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody is left to stop a library that hangs
-#endif
-  const rlimit no_core{0, 0};
-  setrlimit(RLIMIT_CORE, &no_core);
-  const auto report = [](char step) { return ::write(kReportFile, &step, 1) == 1; };
+  enter_child();
   const LoadedLibrary loaded = load_library(library);
-  if (!report(kStep[0])) return kExitFailed;
+  if (!answer(std::string(kSteps.substr(0, 1)))) return kExitFailed;
   if (loaded.plugin) {
     ThreadPool pool(1);
     Registry registry({}, pool);
@@ -176,7 +103,7 @@ int run_probe(const fs::path& library) {
     for (const Module& module : registry.modules())
       if (module.module) describe_text(module);
   }
-  return report(kStep[1]) ? kExitOk : kExitFailed;
+  return answer(std::string(kSteps.substr(1))) ? kExitOk : kExitFailed;
 }
 
 fs::path probe_cache() {

@@ -22,8 +22,8 @@
 
 namespace sluice {
 
-// The most channels of a head, and the lengths that packed codes come in.
-constexpr uint32_t kMostChannels = 256, kCodeGroup = 32;
+// The most channels of a head, the lengths that packed codes come in, and the most groups of a row.
+constexpr uint32_t kMostChannels = 256, kCodeGroup = 32, kMostGroups = kMostChannels / kCodeGroup;
 
 enum class Pairs { by_channel, by_row, one };
 
@@ -35,11 +35,12 @@ struct Affine {
 
   uint32_t levels() const { return (1u << bits) - 1; }
   size_t row_bytes() const { return sluice_packed_bytes(bits, head_dim); }
+  uint32_t groups_of_row() const { return pairs == Pairs::by_row ? head_dim / group : 1; }
   uint32_t groups(uint32_t rows) const { return (rows + group - 1) / group; }
   // Half floats of a block that has not lost rows.
   size_t pair_halves(uint32_t rows) const {
     if (pairs == Pairs::by_channel) return size_t(2) * head_dim * groups(rows);
-    return pairs == Pairs::by_row ? size_t(2) * rows * (head_dim / group) : 2;
+    return pairs == Pairs::by_row ? size_t(2) * rows * groups_of_row() : 2;
   }
 };
 
@@ -55,11 +56,11 @@ using AffineOut = AffineAt<uint16_t, uint8_t>;
 
 // Working memory of dot() and accumulate(), part of a codec's scratch.
 struct alignas(64) AffineWork {
-  // dot: results of a chunk of rows, [queries][SLUICE_CHUNK]; accumulate: [queries][channels].
+  // Results. dot: of a chunk of rows; accumulate: of the channels.
   float sums[SLUICE_TILE][kMostChannels];
-  float weights[SLUICE_TILE][SLUICE_CHUNK];
+  float weights[SLUICE_TILE][SLUICE_CHUNK];  // dot: what a group of channels adds
   float scale[kMostChannels], zero[kMostChannels], factor[kMostChannels];
-  float steps[SLUICE_TILE], bias[SLUICE_TILE];
+  float steps[kMostGroups][SLUICE_TILE], bias[kMostGroups][SLUICE_TILE];  // by_row with dot: per group of channels
   int8_t digits[SLUICE_TILE * 3 * kMostChannels];
 };
 
@@ -133,7 +134,7 @@ inline void encode_rows(const Affine& a, uint32_t rows, const float* x, const Af
     return;
   }
   // Ranges of a row's groups, or of all rows; then every channel's pair is written out for the row.
-  const uint32_t groups = a.pairs == Pairs::one ? 1 : d / a.group, width = d / groups;
+  const uint32_t groups = a.groups_of_row(), width = d / groups;
   auto spread = [&] {
     for (uint32_t t = groups; t-- > 0;) {
       std::fill_n(s.scale + t * width, width, float(s.scale[t]));
@@ -187,7 +188,7 @@ inline void load_pairs(const Affine& a, const AffineView& v, uint32_t r, RowPair
     return;
   }
   if (a.pairs == Pairs::one && p.loaded) return;
-  const uint32_t groups = a.pairs == Pairs::one ? 1 : d / a.group, width = d / groups;
+  const uint32_t groups = a.groups_of_row(), width = d / groups;
   for (uint32_t t = 0; t < groups; t++) {
     const uint16_t* scale = a.pairs == Pairs::one ? v.pairs : v.pairs + size_t(2) * t * v.rows + r;
     const uint16_t* zero = a.pairs == Pairs::one ? v.pairs + 1 : scale + v.rows;
@@ -267,47 +268,57 @@ inline bool next_chunk(const Affine& a, const AffineView& v, Chunk& c) {
 // Before the first span: queries that no scale has to be folded into. q: float [queries][head_dim]
 inline void begin_dot(const Affine& a, uint32_t queries, const float* q, AffineWork& w) {
   if (a.pairs == Pairs::by_channel) return;
-  std::fill_n(w.factor, a.head_dim, 1.0f);
-  for (uint32_t i = 0; i < queries; i++, q += a.head_dim) {
-    w.steps[i] = a.kernels->split(a.head_dim, q, w.digits + size_t(i) * 3 * a.head_dim);
-    w.bias[i] = a.kernels->inner(a.head_dim, q, w.factor);
-  }
+  const uint32_t groups = a.groups_of_row(), width = a.head_dim / groups;
+  std::fill_n(w.factor, width, 1.0f);
+  int8_t* digits = w.digits;
+  for (uint32_t t = 0; t < groups; t++)
+    for (uint32_t i = 0; i < queries; i++, digits += size_t(3) * width) {
+      const float* part = q + size_t(i) * a.head_dim + t * width;
+      w.steps[t][i] = a.kernels->split(width, part, digits);
+      w.bias[t][i] = a.kernels->inner(width, part, w.factor);
+    }
 }
 
-// w.sums[i][r] = q_i . row c.first + r, as far as codes go. by_row: the group is the whole row.
+// w.sums[i][r] = q_i . row c.first + r, as far as codes go.
 inline void dot_chunk(const Affine& a, const AffineView& v, const Chunk& c, uint32_t queries, const float* q,
                       AffineWork& w) {
   const uint32_t d = a.head_dim;
-  const sluice_codes codes = {v.codes + c.first * a.row_bytes(), a.row_bytes(), a.bits, c.count, d};
+  const uint8_t* packed = v.codes + c.first * a.row_bytes();
   if (a.pairs == Pairs::by_channel) {
+    const sluice_codes codes = {packed, a.row_bytes(), a.bits, c.count, d};
     if (c.opens_group) {
       const uint16_t* scale = v.pairs + size_t(2) * d * c.group;
       load_scales(a, d, scale, w.scale);
       a.kernels->from_half(d, scale + d, w.zero);
       for (uint32_t i = 0; i < queries; i++, q += d) {
         for (uint32_t k = 0; k < d; k++) w.factor[k] = q[k] * w.scale[k];
-        w.steps[i] = a.kernels->split(d, w.factor, w.digits + size_t(i) * 3 * d);
-        w.bias[i] = a.kernels->inner(d, q, w.zero);
+        w.steps[0][i] = a.kernels->split(d, w.factor, w.digits + size_t(i) * 3 * d);
+        w.bias[0][i] = a.kernels->inner(d, q, w.zero);
       }
     }
-    a.kernels->dot(&codes, queries, w.digits, w.steps, kMostChannels, w.sums[0]);
+    a.kernels->dot(&codes, queries, w.digits, w.steps[0], kMostChannels, w.sums[0]);
     for (uint32_t i = 0; i < queries; i++)
-      for (uint32_t r = 0; r < c.count; r++) w.sums[i][r] += w.bias[i];
+      for (uint32_t r = 0; r < c.count; r++) w.sums[i][r] += w.bias[0][i];
     return;
   }
-  if (a.pairs == Pairs::by_row) {
-    a.kernels->from_half(c.count, v.pairs + c.first, w.scale);
-    a.kernels->from_half(c.count, v.pairs + v.rows + c.first, w.zero);
-  } else {
-    std::fill_n(w.scale, c.count, sluice_from_half(v.pairs[0]));
-    std::fill_n(w.zero, c.count, sluice_from_half(v.pairs[1]));
-  }
-  a.kernels->dot(&codes, queries, w.digits, w.steps, kMostChannels, w.sums[0]);
-  for (uint32_t i = 0; i < queries; i++)
-    for (uint32_t r = 0; r < c.count; r++) {
-      const float scaled = w.sums[i][r] * w.scale[r];
-      w.sums[i][r] = scaled + w.bias[i] * w.zero[r];
+  const uint32_t groups = a.groups_of_row(), width = d / groups;
+  for (uint32_t t = 0; t < groups; t++) {
+    if (a.pairs == Pairs::by_row) {
+      const uint16_t* scale = v.pairs + size_t(2) * t * v.rows + c.first;
+      a.kernels->from_half(c.count, scale, w.scale);
+      a.kernels->from_half(c.count, scale + v.rows, w.zero);
+    } else {
+      std::fill_n(w.scale, c.count, sluice_from_half(v.pairs[0]));
+      std::fill_n(w.zero, c.count, sluice_from_half(v.pairs[1]));
     }
+    const sluice_codes codes = {packed + sluice_packed_bytes(a.bits, t * width), a.row_bytes(), a.bits, c.count, width};
+    a.kernels->dot(&codes, queries, w.digits + size_t(t) * queries * 3 * width, w.steps[t], SLUICE_CHUNK, w.weights[0]);
+    for (uint32_t i = 0; i < queries; i++)
+      for (uint32_t r = 0; r < c.count; r++) {
+        const float scaled = w.weights[i][r] * w.scale[r], part = scaled + w.bias[t][i] * w.zero[r];
+        w.sums[i][r] = t == 0 ? part : w.sums[i][r] + part;
+      }
+  }
 }
 
 // w.weights[i][r] = the weight of row c.first + r, 0 after the last row.
@@ -334,7 +345,7 @@ inline void accumulate_chunk(const Affine& a, const AffineView& v, const Chunk& 
                              float* out) {
   const uint32_t d = a.head_dim;
   const bool by_channel = a.pairs == Pairs::by_channel;
-  const uint32_t groups = a.pairs == Pairs::by_row ? d / a.group : 1, width = d / groups;
+  const uint32_t groups = a.groups_of_row(), width = d / groups;
   std::fill_n(w.scale, SLUICE_CHUNK, 1.0f);
   std::fill_n(w.zero, SLUICE_CHUNK, 1.0f);
   for (uint32_t t = 0; t < groups; t++) {
@@ -348,12 +359,12 @@ inline void accumulate_chunk(const Affine& a, const AffineView& v, const Chunk& 
     }
     for (uint32_t i = 0; i < queries; i++) {
       for (uint32_t r = 0; r < SLUICE_CHUNK; r++) w.factor[r] = w.weights[i][r] * w.scale[r];
-      w.steps[i] = a.kernels->split(SLUICE_CHUNK, w.factor, w.digits + size_t(i) * 3 * SLUICE_CHUNK);
-      w.bias[i] = a.kernels->inner(c.count, w.weights[i], w.zero);
+      w.steps[0][i] = a.kernels->split(SLUICE_CHUNK, w.factor, w.digits + size_t(i) * 3 * SLUICE_CHUNK);
+      w.bias[0][i] = a.kernels->inner(c.count, w.weights[i], w.zero);
     }
     const uint8_t* packed = v.codes + c.first * a.row_bytes() + sluice_packed_bytes(a.bits, t * width);
     const sluice_codes codes = {packed, a.row_bytes(), a.bits, c.count, width};
-    a.kernels->mix(&codes, queries, w.digits, w.steps, kMostChannels, w.sums[0]);
+    a.kernels->mix(&codes, queries, w.digits, w.steps[0], kMostChannels, w.sums[0]);
     if (by_channel) {
       load_scales(a, d, v.pairs + size_t(2) * d * c.group, w.scale);
       a.kernels->from_half(d, v.pairs + size_t(2) * d * c.group + d, w.zero);
@@ -362,7 +373,7 @@ inline void accumulate_chunk(const Affine& a, const AffineView& v, const Chunk& 
       float* to = out + size_t(i) * d + t * width;
       for (uint32_t k = 0; k < width; k++) {
         const float scaled = by_channel ? w.sums[i][k] * w.scale[k] : w.sums[i][k];
-        to[k] += scaled + (by_channel ? w.bias[i] * w.zero[k] : w.bias[i]);
+        to[k] += scaled + (by_channel ? w.bias[0][i] * w.zero[k] : w.bias[0][i]);
       }
     }
   }

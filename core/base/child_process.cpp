@@ -1,5 +1,5 @@
-// See sandbox.h.
-#include "core/check/sandbox.h"
+// See child_process.h.
+#include "core/base/child_process.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -17,11 +17,10 @@
 
 #include "core/base/error.h"
 
-namespace sluice::check {
+namespace sluice {
 namespace {
 
 constexpr size_t kMostOutput = 64 << 10;
-constexpr char kProgram[] = "/proc/self/exe";
 
 struct Pipe {
   int read = -1, write = -1;
@@ -48,11 +47,9 @@ struct Pipe {
   }
 };
 
-pid_t start(const std::vector<std::string>& words, const Pipe& answer, const Pipe& output) {
-  std::vector<std::string> all = {"sluice"};
-  all.insert(all.end(), words.begin(), words.end());
+pid_t start(std::vector<std::string> command, const Pipe& answer, const Pipe& output) {
   std::vector<char*> argv;
-  for (std::string& word : all) argv.push_back(word.data());
+  for (std::string& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
@@ -64,7 +61,7 @@ pid_t start(const std::vector<std::string>& words, const Pipe& answer, const Pip
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   pid_t child = 0;
-  const int error = posix_spawn(&child, kProgram, &files, &attributes, argv.data(), environ);
+  const int error = posix_spawn(&child, argv[0], &files, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   if (error) throw Error(fmt::format("no child process: {}", std::strerror(error)), kExitFailed);
@@ -73,12 +70,12 @@ pid_t start(const std::vector<std::string>& words, const Pipe& answer, const Pip
 
 }  // namespace
 
-ChildEnd run_child(const std::vector<std::string>& words, double seconds) {
+ChildEnd run_child(const std::vector<std::string>& command, double seconds) {
   using Clock = std::chrono::steady_clock;
   Pipe answer, output;
   const auto begin = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
-  const pid_t child = start(words, answer, output);
+  const pid_t child = start(command, answer, output);
   answer.close_write(), output.close_write();
   ChildEnd end;
   int status = 0;
@@ -106,21 +103,22 @@ ChildEnd run_child(const std::vector<std::string>& words, double seconds) {
   return end;
 }
 
-void enter_sandbox() {
+void enter_child() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   fcntl(kAnswerFile, F_SETFD, FD_CLOEXEC);
 }
 
-void answer(const std::string& text) {
+bool answer(const std::string& text) {
   for (size_t done = 0; done < text.size();) {
     const ssize_t wrote = write(kAnswerFile, text.data() + done, text.size() - done);
-    if (wrote < 0 && errno != EINTR) return;
+    if (wrote < 0 && errno != EINTR) return false;
     if (wrote > 0) done += size_t(wrote);
   }
+  return true;
 }
 
 std::string signal_text(int signal) { return fmt::format("{} (signal {})", strsignal(signal), signal); }
 
-}  // namespace sluice::check
+}  // namespace sluice
