@@ -69,6 +69,8 @@ Table bench_table() {
                {"kv_bytes", "KV stored"},
                {"kv_ratio", "of F16"},
                {"rss_peak", "peak RSS"},
+               {"calls", "calls"},
+               {"call_share", "of step"},
                {"kernel", "kernel", false},
                {"precision", "precision", false},
                {"model", "", false},
@@ -135,7 +137,7 @@ int run_bench(std::span<const std::string> args) {
     Engine& engine = *session.engine;
     const bool exact = wants_exact(*words, session.configs.front());
     const std::string precision = exact ? "exact" : "fast", weights = weight_types(engine.file());
-    const double before = read_bandwidth(*session.pool);
+    const double before = read_bandwidth(*session.pool), call = call_seconds(engine.backend());
     // Any ids do for speed; these are spread over the vocabulary.
     std::vector<int32_t> tokens(509);
     for (size_t i = 0; i < tokens.size(); i++) tokens[i] = int32_t((i * 7919 + 13) % engine.hyper().vocab);
@@ -157,6 +159,8 @@ int run_bench(std::span<const std::string> args) {
             repeats > 1 ? fmt::format("{:.2f} ± {:.2f}", row->tok_s, row->tok_s_sd) : fmt::format("{:.2f}", row->tok_s);
         const double share = row->gb_s * 1e9 / before;
         const bool decode = test.generate > 0;
+        // As if all were made one after another.
+        const double call_share = row->calls * call * row->tok_s / test.batch;
         table.rows.push_back({config.name,
                               name,
                               uint64_t(test.prompt),
@@ -171,6 +175,8 @@ int run_bench(std::span<const std::string> args) {
                               {row->kv.bytes, human_bytes(row->kv.bytes)},
                               {row->kv.ratio, fmt::format("{:.1f} %", 100 * row->kv.ratio)},
                               peak ? Cell(peak, human_bytes(peak)) : Cell(),
+                              decode ? Cell(row->calls, fmt::format("{:.0f}", row->calls)) : Cell(),
+                              decode ? Cell(call_share, fmt::format("{:.2f} %", 100 * call_share)) : Cell(),
                               std::string(engine.device().kernels),
                               precision,
                               engine.hyper().name,
@@ -187,6 +193,8 @@ int run_bench(std::span<const std::string> args) {
                         {"gb_s", number_or_null(row->gb_s)},
                         {"bandwidth_share", number_or_null(share)},
                         {"rss_peak", peak ? nlohmann::ordered_json(peak) : nlohmann::ordered_json(nullptr)},
+                        {"calls_per_step", number_or_null(row->calls)},
+                        {"call_share", number_or_null(call_share)},
                         {"kernel", engine.device().kernels},
                         {"precision", precision},
                         {"model", engine.hyper().name},

@@ -153,6 +153,10 @@ TEST_F(RunMemory, AnInterruptIsHeardWithinATest) {
   const BenchRow row = measure(*s.engine, config, *policy, {0, 10, 20, 2}, 2, true, tokens, &stop);
   EXPECT_GT(row.tok_s, 0);
   EXPECT_GT(row.gb_s, 0);
+  // Each of a layer's operations is a call at least, and a call is counted once.
+  const double layers = s.engine->hyper().layers;
+  EXPECT_GE(row.calls, 15 * layers);
+  EXPECT_LE(row.calls, 28 * layers + 20);
 }
 
 }  // namespace

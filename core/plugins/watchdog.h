@@ -21,6 +21,7 @@ struct VerbPlace {
 };
 extern thread_local constinit VerbPlace verb_place;
 void list_verb_place();  // this thread's, until it ends
+uint64_t verb_calls();   // that were made so far by the threads that live
 
 // Marks this thread as being in a verb for as long as it lives. `who` and `verb` outlive it. May be nested: a verb that
 // calls the host, which calls another.

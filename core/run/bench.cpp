@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/plugins/watchdog.h"
 #include "core/report/statistics.h"
 #include "core/run/kv_report.h"
 #include "core/run/policy_builder.h"
@@ -54,6 +55,7 @@ BenchRow measure(Engine& engine, const Config& config, const Policy& policy, con
     const auto start = Clock::now();
     if (test.prompt)
       engine.feed_prompt(*caches[0], std::span(text).subspan(test.depth, test.prompt), Want::kLast, exact, ignore);
+    const uint64_t calls = verb_calls();
     std::vector<Feed> feeds(test.batch);
     for (uint32_t t = 0; t < test.generate; t++) {
       heed_stop();
@@ -63,6 +65,7 @@ BenchRow measure(Engine& engine, const Config& config, const Policy& policy, con
     }
     const double took = seconds_since(start);
     if (r > 0) speed.add((test.prompt + uint64_t(test.generate) * test.batch) / took);
+    if (test.generate) row.calls = double(verb_calls() - calls) / test.generate;
     if (r == repeats) row.kv = kv_bytes(*caches[0]);
   }
   row.tok_s = speed.mean();
@@ -70,6 +73,18 @@ BenchRow measure(Engine& engine, const Config& config, const Policy& policy, con
   if (test.generate)
     row.gb_s = (weight_bytes_read(engine, test.batch) / test.batch + double(row.kv.bytes)) * row.tok_s / 1e9;
   return row;
+}
+
+double call_seconds(const Instance& instance) {
+  constexpr uint32_t kCalls = 1 << 18;
+  sluice_status (*volatile nothing)(const void*) = [](const void*) { return sluice_status(SLUICE_OK); };
+  double best = HUGE_VAL;
+  for (int pass = 0; pass < 5; pass++) {
+    const auto start = Clock::now();
+    for (uint32_t i = 0; i < kCalls; i++) instance.call("nothing", nothing);
+    best = std::min(best, seconds_since(start) / kCalls);
+  }
+  return best;
 }
 
 double read_bandwidth(ThreadPool& pool) {

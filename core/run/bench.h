@@ -23,13 +23,17 @@ struct BenchRow {
   // Bytes that decode steps read per second, as they lie on the device: of a step all weights once, but of an embedding
   // that is not also the output matrix only a row per sequence, and every sequence's cache.
   double gb_s = kUnknown;
-  KvBytes kv;  // of one sequence at the end
+  double calls = kUnknown;  // of plugins' verbs in a decode step, on all threads
+  KvBytes kv;               // of one sequence at the end
 };
 
 // `repeats` timed runs after a warm-up. `tokens` feed it, over and over. Throws Error once `stop` is set, heard at
 // every token: a row is whole or not at all, and the caller keeps those it has.
 BenchRow measure(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test, uint32_t repeats,
                  bool exact, std::span<const int32_t> tokens, const std::atomic<bool>* stop);
+
+// What a call of a plugin's verb takes besides what the verb does, in seconds.
+double call_seconds(const Instance& instance);
 
 // Bytes per second that this machine's threads read from memory: the best of several passes over a large buffer.
 double read_bandwidth(ThreadPool& pool);
