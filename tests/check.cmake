@@ -24,5 +24,5 @@ endif()
 
 foreach(plugin ${built_plugins} my_evictor)
   add_test(NAME check_${plugin} COMMAND sluice plugin check $<TARGET_FILE:${plugin}>)
-  set_tests_properties(check_${plugin} PROPERTIES LABELS unit TIMEOUT 300)
+  set_tests_properties(check_${plugin} PROPERTIES LABELS checks TIMEOUT 300)
 endforeach()

@@ -12,7 +12,7 @@ add_test(NAME install COMMAND ${CMAKE_COMMAND} ${sdk_tools} -D WORK=${CMAKE_CURR
          -P ${CMAKE_CURRENT_SOURCE_DIR}/install_check.cmake)
 add_test(NAME documented_policies COMMAND ${CMAKE_COMMAND} ${sdk_tools} -D WORK=${CMAKE_CURRENT_BINARY_DIR}/documented
          -P ${CMAKE_CURRENT_SOURCE_DIR}/docs_check.cmake)
-set_tests_properties(install documented_policies PROPERTIES LABELS unit TIMEOUT 300)
+set_tests_properties(install documented_policies PROPERTIES LABELS checks TIMEOUT 300)
 
 # Libraries that take a program down, and plugins of other ages than the host's.
 function(sdk_fixtures group)
@@ -44,4 +44,4 @@ if(nvcc)
 else()
   add_test(NAME headers_nvcc COMMAND ${CMAKE_COMMAND} -E echo "skipped: there is no nvcc on this machine")
 endif()
-set_tests_properties(headers_nvcc PROPERTIES LABELS unit SKIP_REGULAR_EXPRESSION "skipped: ")
+set_tests_properties(headers_nvcc PROPERTIES LABELS checks SKIP_REGULAR_EXPRESSION "skipped: ")
