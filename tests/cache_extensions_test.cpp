@@ -361,6 +361,15 @@ TEST_F(CacheExtensions, RaggedLanesCostWhatTheyHold) {
     const auto policy = make_policy(registry, o);
     CacheDriver d = driver(*policy, budget);
     d.prompt(400);
+    uint64_t least = UINT64_MAX, most = 0;
+    for (uint32_t h = 0; h < o.kv_heads; h++) {
+      const uint64_t rows = d.cache.lane_rows(0, h), held = d.cache.lane_bytes(0, h);
+      EXPECT_EQ(rows, d.cache.live_positions(0, h).size());
+      EXPECT_GE(held, rows * 2 * o.head_dim * 2);
+      EXPECT_LE(held, (rows + 128) * 2 * o.head_dim * 2);  // a lane's last segment may be half empty
+      least = std::min(least, held), most = std::max(most, held);
+    }
+    EXPECT_EQ(most > least, std::string(evictor) == "test-ragged");
     const Ledger ledger = d.cache.ledger();
     return ledger[Kind::kTail] + ledger[Kind::kSlack];
   };

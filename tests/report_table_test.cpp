@@ -174,7 +174,7 @@ TEST(ComparisonTable, JsonFieldsArePublished) {
                                                "ppl", "ppl_se", "kld_mean", "kld_p99", "kld_max", "same_top", "tok_s",
                                                "kv", "stats"}));
   EXPECT_THAT(kv, ::testing::ElementsAre("stored", "bytes", "bytes_f16", "ratio", "bits_per_element", "tokens_kept",
-                                         "peak_bytes", "by_kind"));
+                                         "peak_bytes", "by_kind", "lanes"));
   std::vector<std::string> kinds;
   uint64_t sum = 0;
   for (const auto& item : json["policies"][6]["kv"]["by_kind"].items()) {
@@ -184,6 +184,18 @@ TEST(ComparisonTable, JsonFieldsArePublished) {
   EXPECT_THAT(kinds, ::testing::ElementsAreArray(kKindNames));
   EXPECT_EQ(sum, json["policies"][6]["kv"]["bytes"].get<uint64_t>());
   EXPECT_EQ(json["policies"][6]["stats"]["explained share K"], 0.17353);
+}
+
+TEST(ComparisonTable, LanesAreListedWhereTheyDiffer) {
+  Comparison comparison = testing::fake_comparison();
+  KvBytes& kv = comparison.policies[6].kv;
+  const auto lanes = [&] {
+    return nlohmann::json::parse(comparison_table(comparison, Format::kJson))["policies"][6]["kv"]["lanes"];
+  };
+  kv.lanes = {{{7, 70}, {7, 70}}, {{7, 70}, {7, 71}}};
+  EXPECT_TRUE(lanes().is_null());
+  kv.lanes[1][0] = {9, 90};
+  EXPECT_EQ(lanes(), nlohmann::json::parse(R"({"rows": [[7, 7], [9, 7]], "bytes": [[70, 70], [90, 71]]})"));
 }
 
 TEST(ComparisonTable, SimulatedRowsShowNeitherBytesNorSpeed) {

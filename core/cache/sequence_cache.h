@@ -90,8 +90,10 @@ class SequenceCache {
   // ---- what reports need
   Ledger ledger() const;  // adds up to owner().live plus plugin bytes, to the byte
   const ArenaOwner& owner() const { return *owner_; }
-  double tokens_kept() const;     // live rows, mean over lanes
-  double rows_not_dense() const;  // tokens coded or evicted, mean over lanes and sides
+  double tokens_kept() const;                                // live rows, mean over lanes
+  uint32_t lane_rows(uint32_t layer, uint32_t head) const;   // live
+  uint64_t lane_bytes(uint32_t layer, uint32_t head) const;  // of its K and V, dense and coded
+  double rows_not_dense() const;                             // tokens coded or evicted, mean over lanes and sides
   CacheCounters counters() const;
   // Positions of the live tokens of a lane, ascending. For tests and reports.
   std::vector<uint32_t> live_positions(uint32_t layer, uint32_t head) const;

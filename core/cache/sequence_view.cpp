@@ -57,10 +57,23 @@ Ledger SequenceCache::ledger() const {
   return ledger;
 }
 
+uint32_t SequenceCache::lane_rows(uint32_t layer, uint32_t head) const { return layers_[layer].live(head); }
+
+uint64_t SequenceCache::lane_bytes(uint32_t layer, uint32_t head) const {
+  uint64_t sum = 0;
+  if (layers_[layer].sides.count == 0) return sum;  // nothing came yet
+  for (const uint32_t which : {SLUICE_KEY, SLUICE_VALUE}) {
+    const Side& side = layers_[layer].side(head, which);
+    for (const Segment& s : side.segments) sum += s.piece.bytes;
+    for (const CodedBlock& block : side.blocks) sum += block.piece.bytes;
+  }
+  return sum;
+}
+
 double SequenceCache::tokens_kept() const {
   double sum = 0;
   for (uint32_t l = 0; l < policy_->geometry.layers; l++)
-    for (uint32_t h = 0; h < policy_->geometry.kv_heads; h++) sum += layers_[l].live(h);
+    for (uint32_t h = 0; h < policy_->geometry.kv_heads; h++) sum += lane_rows(l, h);
   return sum / (double(policy_->geometry.kv_heads) * policy_->geometry.layers);
 }
 

@@ -16,6 +16,22 @@ ordered_json maybe(const std::optional<T>& x) {
   return x ? ordered_json(*x) : ordered_json(nullptr);
 }
 
+// Rows and bytes of every lane where an evictor shares its budget out; null where all lanes hold alike.
+ordered_json lanes_json(const KvBytes& kv) {
+  ordered_json rows = ordered_json::array(), bytes = rows;
+  bool alike = true;
+  for (const auto& layer : kv.lanes) {
+    ordered_json layer_rows = ordered_json::array(), layer_bytes = layer_rows;
+    for (const LaneUse& lane : layer) {
+      layer_rows.push_back(lane.rows), layer_bytes.push_back(lane.bytes);
+      alike = alike && lane.rows == kv.lanes[0][0].rows;
+    }
+    rows.push_back(layer_rows), bytes.push_back(layer_bytes);
+  }
+  if (alike) return nullptr;
+  return {{"rows", rows}, {"bytes", bytes}};
+}
+
 }  // namespace
 
 ordered_json number_or_null(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
@@ -28,6 +44,7 @@ ordered_json to_json(const KvBytes& kv) {
     out["tokens_kept"] = number_or_null(kv.tokens_kept);
     out["peak_bytes"] = nullptr;
     out["by_kind"] = ordered_json::object();
+    out["lanes"] = nullptr;
     return out;
   }
   out["bytes"] = kv.bytes;
@@ -39,6 +56,7 @@ ordered_json to_json(const KvBytes& kv) {
   ordered_json& by_kind = out["by_kind"] = ordered_json::object();
   for (const auto kind : kKindNames) by_kind[std::string(kind)] = uint64_t(0);
   for (const auto& [kind, bytes] : kv.by_kind) by_kind[kind] = bytes;
+  out["lanes"] = lanes_json(kv);
   return out;
 }
 

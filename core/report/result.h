@@ -17,6 +17,12 @@ namespace sluice {
 // A figure that was not measured: null in JSON, "-" in tables.
 inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
+// What one kv head of one layer holds.
+struct LaneUse {
+  uint32_t rows = 0;   // of K, and as many of V
+  uint64_t bytes = 0;  // of both, dense and coded
+};
+
 // One policy's cache at the end of the run, as the ledger counts it.
 struct KvBytes {
   // false: the codec only pretends to compress. Writers then show neither bytes nor speed, whatever stands below.
@@ -28,6 +34,7 @@ struct KvBytes {
   double tokens_kept = kUnknown;       // mean rows per lane
   uint64_t peak_bytes = 0;
   std::vector<std::pair<std::string, uint64_t>> by_kind;  // any subset of kKindNames; their sum is `bytes`
+  std::vector<std::vector<LaneUse>> lanes;                // [layers][kv_heads]
 };
 
 // A plugin's own counter: SIEVE's hit rate, GEAR's explained share.

@@ -24,6 +24,10 @@ KvBytes kv_bytes(const SequenceCache& cache) {
   kv.tokens_kept = cache.tokens_kept();
   kv.peak_bytes = cache.owner().peak + ledger[Kind::kPlugin];
   for (uint32_t i = 0; i < kKinds; i++) kv.by_kind.push_back({std::string(kKindNames[i]), ledger.bytes[i]});
+  for (uint32_t l = 0; l < g.layers; l++) {
+    kv.lanes.emplace_back();
+    for (uint32_t h = 0; h < g.kv_heads; h++) kv.lanes[l].push_back({cache.lane_rows(l, h), cache.lane_bytes(l, h)});
+  }
   return kv;
 }
 
