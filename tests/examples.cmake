@@ -8,7 +8,7 @@ endforeach()
 set(example_output ${PROJECT_BINARY_DIR}/lib/sluice-examples)
 
 sluice_tests(example LABEL unit LIBS sluice_check)
-foreach(program example_tests evictor_tests codec_tests config_tests)
+foreach(program example_tests evictor_tests codec_tests config_tests check_tests)
   if(TARGET ${program})
     target_compile_definitions(${program} PRIVATE SLUICE_EXAMPLES="${example_output}")
     add_dependencies(${program} ${example_plugins})
