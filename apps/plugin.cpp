@@ -107,13 +107,13 @@ nlohmann::ordered_json to_json(const Module& entry) {
                                  {"parameters", nlohmann::ordered_json::array()}};
   if (module.reference) json["reference"] = module.reference;
   for (const sluice_param& param : std::span(module.params, module.param_count)) {
-    constexpr const char* kTypes[] = {"int", "float", "bool", "string", "choice", "tokens"};
+    constexpr const char* kTypes[] = {"int", "float", "bool", "string", "choice", "tokens", "path"};
     nlohmann::ordered_json row = {{"name", param.name}, {"type", kTypes[param.type]}, {"required", param.required != 0},
                                   {"default", nullptr}, {"range", nullptr},           {"choices", nullptr}};
     // The default as a configuration file has it: 4, 0.02, "50%".
-    if (!param.required && param.type == SLUICE_STRING) row["default"] = param.initial.s;
-    if (!param.required && param.type != SLUICE_STRING)
-      row["default"] = nlohmann::ordered_json::parse(describe_default(param));
+    const bool text = param.type == SLUICE_STRING || param.type == SLUICE_PATH;
+    if (!param.required && text) row["default"] = param.initial.s;
+    if (!param.required && !text) row["default"] = nlohmann::ordered_json::parse(describe_default(param));
     if (param.type == SLUICE_INT || param.type == SLUICE_TOKENS) row["range"] = range_of(param.min.i, param.max.i);
     if (param.type == SLUICE_FLOAT) row["range"] = range_of(param.min.f, param.max.f);
     if (param.type == SLUICE_CHOICE) {

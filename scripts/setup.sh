@@ -7,6 +7,7 @@ packages=(
   ca-certificates git g++ cmake ninja-build ccache python3 python3-pip
   libboost-dev libboost-program-options-dev libtomlplusplus-dev libfmt-dev
   nlohmann-json3-dev libsimdjson-dev libicu-dev libgtest-dev libgmock-dev
+  python3-dev python3-numpy # for the evictor `python`, which is left out without them
 )
 
 # Tools that came another way than by a package are as good.

@@ -121,6 +121,7 @@ TEST(Judge, WantsASaneParameterList) {
               HasSubstr("min above"));
   EXPECT_THAT(param_reason(param("a", SLUICE_BOOL, i(2))), HasSubstr("neither 0 nor 1"));
   EXPECT_THAT(param_reason(param("a", SLUICE_STRING, text_value(nullptr))), HasSubstr("NULL as its default"));
+  EXPECT_THAT(param_reason(param("a", SLUICE_PATH, text_value(nullptr))), HasSubstr("NULL as its default"));
   EXPECT_EQ(param_reason(param("a", SLUICE_CHOICE, i(1), {}, {}, "x|y")), "");
   EXPECT_THAT(param_reason(param("a", SLUICE_CHOICE, i(2), {}, {}, "x|y")), HasSubstr("none of its choices"));
   EXPECT_THAT(param_reason(param("a", SLUICE_CHOICE, i(0), {}, {}, nullptr)), HasSubstr("without choices"));

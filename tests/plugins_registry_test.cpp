@@ -148,6 +148,7 @@ TEST(Describe, ShowsParametersAsTomlWritesThem) {
                      param("axis", SLUICE_CHOICE, int_value(0), {}, {}, "token|channel"),
                      param("seed", SLUICE_INT, int_value(0), int_value(0), int_value(INT64_MAX)),
                      param("file", SLUICE_STRING, text_value(""), {}, {}, nullptr, true),
+                     param("table", SLUICE_PATH, text_value("a.txt")),
                      param("on", SLUICE_BOOL, int_value(1))});
   const std::string markdown = describe_markdown(module.module);
   EXPECT_THAT(markdown,
@@ -157,6 +158,7 @@ TEST(Describe, ShowsParametersAsTomlWritesThem) {
   EXPECT_THAT(markdown, HasSubstr("| `axis` | `\"token\"` | one of token, channel |"));
   EXPECT_THAT(markdown, HasSubstr("| `seed` | `0` | integer, at least 0 |"));
   EXPECT_THAT(markdown, HasSubstr("| `file` | `required` | text |"));
+  EXPECT_THAT(markdown, HasSubstr("| `table` | `\"a.txt\"` | a path |"));
   EXPECT_THAT(markdown, HasSubstr("| `on` | `true` | true or false |"));
   EXPECT_EQ(describe_tokens(-1250), "12.5%");
   EXPECT_EQ(describe_tokens(-1), "0.01%");

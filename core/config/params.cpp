@@ -54,6 +54,7 @@ std::optional<sluice_value> convert(const sluice_param& param, const Scalar& val
       result.i = std::get<bool>(value);
       return result;
     case SLUICE_STRING:
+    case SLUICE_PATH:
       if (!text || text->find('\0') != std::string::npos) return std::nullopt;
       result.s = text->c_str();
       return result;
@@ -85,6 +86,7 @@ std::string value_text(const sluice_param& param, const sluice_value& value) {
     case SLUICE_BOOL:
       return value.i ? "true" : "false";
     case SLUICE_STRING:
+    case SLUICE_PATH:
       return fmt::format("\"{}\"", value.s ? value.s : "");
     case SLUICE_CHOICE:
       return choices_of(param)[size_t(value.i)];
@@ -96,6 +98,15 @@ std::string value_text(const sluice_param& param, const sluice_value& value) {
 }
 
 }  // namespace
+
+void absolute_params(const sluice_module& module, ModuleChoice& choice) {
+  for (const sluice_param& param : params(module)) {
+    const auto setting = choice.params.find(param.name);
+    if (param.type != SLUICE_PATH || setting == choice.params.end()) continue;
+    if (auto* path = std::get_if<std::string>(&setting->second.value); path && !path->empty())
+      *path = std::filesystem::absolute(resolve_path(*path, setting->second.place)).lexically_normal().string();
+  }
+}
 
 std::vector<sluice_value> check_params(const sluice_module& module, const ModuleChoice& choice, std::string_view label,
                                        Mistakes& mistakes) {

@@ -9,6 +9,8 @@
 
 namespace sluice {
 
+// Relative paths among the settings start where they were set from now on, and `~` at home.
+void absolute_params(const sluice_module& module, ModuleChoice& choice);
 // As resolve_params, but mistakes are collected. `label` is the table the choice stands in: "codec.key".
 std::vector<sluice_value> check_params(const sluice_module& module, const ModuleChoice& choice, std::string_view label,
                                        Mistakes& mistakes);

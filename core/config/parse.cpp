@@ -101,10 +101,12 @@ struct Parser {
     return result;
   }
 
-  void check_module(const ModuleChoice& choice, const std::string& label, const char* interface_id) {
+  void check_module(ModuleChoice& choice, const std::string& label, const char* interface_id) {
     if (!registry) return;
     try {
-      check_params(registry->find(interface_id, choice.name, choice.place.text), choice, label, mistakes);
+      const sluice_module& module = registry->find(interface_id, choice.name, choice.place.text);
+      absolute_params(module, choice);
+      check_params(module, choice, label, mistakes);
     } catch (const Error& error) {
       mistakes.add_lines(error.what());
     }

@@ -151,6 +151,7 @@ ordered_json param_json(const sluice_param& param) {
       out["type"] = "boolean";
       break;
     case SLUICE_STRING:
+    case SLUICE_PATH:
       out["type"] = "string";
       break;
     case SLUICE_CHOICE:

@@ -34,6 +34,13 @@ void absolute_model(Node& node) {
   if (node.text() && std::filesystem::exists(resolve_path(*node.text(), node.place), error)) absolute_paths(node);
 }
 
+void absolute_params(Table& table, const sluice_module& module) {
+  for (const sluice_param& param : std::span(module.params, module.param_count)) {
+    Node* node = table.find(param.name);
+    if (node && param.type == SLUICE_PATH) absolute_paths(*node);
+  }
+}
+
 // The module's own defaults for what the table does not say.
 void add_module_defaults(Table& table, const sluice_module& module, const std::string& note) {
   for (const sluice_param& param : std::span(module.params, module.param_count)) {
@@ -51,6 +58,7 @@ void complete_module(Table& root, const char* section, const char* interface_id,
   if (!name || !name->text() || name->text()->empty() || *name->text() == "none") return;
   try {
     const sluice_module& module = registry->find(interface_id, *name->text());
+    absolute_params(*node->table(), module);
     add_module_defaults(*node->table(), module, fmt::format("default of {}", module.name));
   } catch (const Error&) {  // a module that is not there has no defaults to show
   }

@@ -77,6 +77,8 @@ std::string describe_type(const sluice_param& param) {
       return "true or false";
     case SLUICE_STRING:
       return "text";
+    case SLUICE_PATH:
+      return "a path";
     case SLUICE_CHOICE:
       return "one of " + join(choices_of(param));
     default:
@@ -94,6 +96,7 @@ std::string describe_default(const sluice_param& param) {
     case SLUICE_BOOL:
       return param.initial.i ? "true" : "false";
     case SLUICE_STRING:
+    case SLUICE_PATH:
       return fmt::format("\"{}\"", param.initial.s);
     case SLUICE_CHOICE: {
       const std::string choice = choices_of(param)[size_t(param.initial.i)];

@@ -134,6 +134,7 @@ std::string refuse_number(const sluice_param& param) {
     case SLUICE_BOOL:
       return i == 0 || i == 1 ? "" : "has a default that is neither 0 nor 1";
     case SLUICE_STRING:
+    case SLUICE_PATH:
       return param.required || param.initial.s ? "" : "has NULL as its default";
     case SLUICE_CHOICE: {
       if (!param.choices || !*param.choices) return "is a choice without choices";

@@ -88,7 +88,7 @@ typedef struct sluice_host_stats {
 typedef union sluice_value {
   int64_t i;     /* SLUICE_INT, SLUICE_BOOL (0, 1), SLUICE_CHOICE (index), SLUICE_TOKENS */
   double f;      /* SLUICE_FLOAT */
-  const char *s; /* SLUICE_STRING: UTF-8, readable during create() only */
+  const char *s; /* SLUICE_STRING, SLUICE_PATH: UTF-8, readable during create() only */
 } sluice_value;
 
 enum {
@@ -97,7 +97,8 @@ enum {
   SLUICE_BOOL = 2,
   SLUICE_STRING = 3,
   SLUICE_CHOICE = 4,
-  SLUICE_TOKENS = 5 /* a number of tokens, or a share of the budget such as "50%" */
+  SLUICE_TOKENS = 5, /* a number of tokens, or a share of the budget such as "50%" */
+  SLUICE_PATH = 6    /* a file or folder; where TOML names it, relative to the file that does */
 };
 
 /* A share arrives in create() as a negative count of hundredths of a percent, because budgets differ by
