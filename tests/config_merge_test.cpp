@@ -321,6 +321,23 @@ TEST(PluginPath, IsKnownBeforeTheFullCheck) {
   EXPECT_TRUE(configured_plugin_path({}, {}).empty());
 }
 
+TEST(Params, PathsStartWhereTheyAreWritten) {
+  ConfigFolder folder;
+  folder.write("sub/base.toml", "[cache]\nbudget = 9\n[evictor]\nname = \"keyed\"\nseed = 1\ntable = \"a/../t.txt\"\n");
+  const auto path = [&](const std::string& toml, std::vector<std::string> overrides = {}) {
+    return std::get<std::string>(folder.one(toml, std::move(overrides)).policy.evictor->params.at("table").value);
+  };
+  EXPECT_EQ(path("extends = \"sub/base.toml\"\n"), (folder.folder / "sub/t.txt").string());
+  EXPECT_EQ(path("extends = \"sub/base.toml\"\n[evictor]\ntable = \"t.txt\"\n"), (folder.folder / "t.txt").string());
+  EXPECT_EQ(path("extends = \"sub/base.toml\"\n", {"evictor.table=t.txt"}),
+            std::filesystem::absolute("t.txt").string());
+  EXPECT_EQ(path("extends = \"sub/base.toml\"\n", {"evictor.table=/t.txt"}), "/t.txt");
+  EXPECT_THAT(show_config(folder.folder / "x.toml", {}, &folder.registry),
+              HasSubstr("table = \"" + (folder.folder / "sub/t.txt").string() + "\""));
+  EXPECT_THAT(folder.mistakes("extends = \"sub/base.toml\"\n[evictor]\ntable = 3\n"),
+              HasSubstr("[evictor] table takes a path, not 3"));
+}
+
 TEST(Params, ComeTypedAndInOrder) {
   ConfigFolder folder;
   const Config c = folder.one(

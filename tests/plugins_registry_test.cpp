@@ -148,8 +148,7 @@ TEST(Describe, ShowsParametersAsTomlWritesThem) {
                      param("axis", SLUICE_CHOICE, int_value(0), {}, {}, "token|channel"),
                      param("seed", SLUICE_INT, int_value(0), int_value(0), int_value(INT64_MAX)),
                      param("file", SLUICE_STRING, text_value(""), {}, {}, nullptr, true),
-                     param("table", SLUICE_PATH, text_value("a.txt")),
-                     param("on", SLUICE_BOOL, int_value(1))});
+                     param("table", SLUICE_PATH, text_value("a.txt")), param("on", SLUICE_BOOL, int_value(1))});
   const std::string markdown = describe_markdown(module.module);
   EXPECT_THAT(markdown,
               HasSubstr("| `recent` | `\"50%\"` | tokens, 0 to 64, or a share such as \"50%\" | what it is |"));

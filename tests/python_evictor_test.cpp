@@ -96,7 +96,9 @@ TEST_F(PythonEvictor, H2oChoosesTheVictimsOfItsTwinOverWholeRuns) {
        "recent = 0.25, decay = 0.9",
        {"cache.budget=40", "cache.interval=4"}},
       {{"evictor.recent=8"}, "recent = 8", {"cache.budget=40", "cache.interval=1", "cache.granularity=layer"}},
-      {{"evictor.recent=8"}, "recent = 8", {"cache.budget=40", "cache.interval=4", "codec.name=gear"}},
+      {{"evictor.recent=8"},
+       "recent = 8",
+       {"cache.budget=60", "cache.interval=4", "codec.group=32", "codec.buffer=32", "codec.name=gear"}},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.in_python + " " + c.cache[1] + " " + c.cache.back());
@@ -109,7 +111,9 @@ TEST_F(PythonEvictor, H2oChoosesTheVictimsOfItsTwinOverWholeRuns) {
     ASSERT_EQ(want.size(), 1 + kTokens - kPrompt);
     for (size_t t = 0; t < want.size(); t++) ASSERT_EQ(got[t], want[t]) << "after step " << t;
     // Victims are named in another order, so tokens may lie in other slots; one at a time they cannot.
-    if (c.cache[1] == "cache.interval=1") EXPECT_EQ(own, bits);
+    if (c.cache[1] == "cache.interval=1") {
+      EXPECT_EQ(own, bits);
+    }
     // Heads differ, and more than the oldest left.
     EXPECT_NE(want.back()[0], want.back().back());
     EXPECT_LT(want.back()[0].front(), kTokens - 60);
@@ -204,9 +208,10 @@ TEST_F(PythonEvictor, ArraysFollowTheirTokens) {
 
 TEST_F(PythonEvictor, TheFileIsFoundBesideTheConfiguration) {
   write("my_policy.py", read_file(kH2o));
-  const std::string page = write("mine.toml",
-                                 "[model]\npath = \"tiny.gguf\"\n[cache]\nbudget = 24\n[evictor]\nname = \"python\"\n"
-                                 "file = \"my_policy.py\"\n");
+  const std::string page =
+      write("mine.toml",
+            "[model]\npath = \"tiny.gguf\"\n[cache]\nbudget = 24\ninterval = 4\n[evictor]\nname = \"python\"\n"
+            "file = \"my_policy.py\"\n");
   const std::vector<std::string> words = {"compare",
                                           page,
                                           "--no-speed",

@@ -24,7 +24,7 @@ class ConfigFolder {
     group_.set_params({param("bits", SLUICE_CHOICE, int_value(2), {}, {}, "2|3|4|8")});
     cpu_.set_params({param("threads", SLUICE_INT, int_value(0), int_value(0), int_value(1024))});
     keyed_.set_params({param("seed", SLUICE_INT, int_value(0), int_value(0), int_value(9), nullptr, true),
-                      param("table", SLUICE_PATH, text_value(""))});
+                       param("table", SLUICE_PATH, text_value(""))});
     for (const TestModule* module : {&h2o_, &recent_, &gear_, &group_, &cpu_, &cuda_, &keyed_}) {
       registry.add(module->plugin);
     }
