@@ -20,4 +20,4 @@ else()
   add_test(NAME check_python_h2o COMMAND sluice plugin check $<TARGET_FILE:python>
            --set file=${PROJECT_SOURCE_DIR}/configs/python/h2o.py --include "^(?!evictor-allocations)")
 endif()
-set_tests_properties(check_python_h2o PROPERTIES LABELS unit TIMEOUT 300 SKIP_REGULAR_EXPRESSION "skipped: ")
+set_tests_properties(check_python_h2o PROPERTIES LABELS checks TIMEOUT 300 SKIP_REGULAR_EXPRESSION "skipped: ")
