@@ -130,7 +130,7 @@ TEST(Judge, WantsASaneParameterList) {
   EXPECT_EQ(param_reason(param("a", SLUICE_TOKENS, i(SLUICE_PERCENT(50)), i(0), i(64))), "");
   EXPECT_THAT(param_reason(param("a", SLUICE_TOKENS, i(SLUICE_PERCENT(101)), i(0), i(64))), HasSubstr("outside"));
   EXPECT_THAT(param_reason(param("a", SLUICE_TOKENS, i(1), i(-1), i(64))), HasSubstr("no counts of tokens"));
-  EXPECT_THAT(param_reason(param("a", 6, i(0))), HasSubstr("unknown type 6"));
+  EXPECT_THAT(param_reason(param("a", 7, i(0))), HasSubstr("unknown type 7"));
   EXPECT_THAT(param_reason(param("name", SLUICE_BOOL, i(0))), HasSubstr("configuration needs itself"));
   EXPECT_THAT(param_reason(param("A", SLUICE_BOOL, i(0))), HasSubstr("parameter's name"));
 

@@ -10,10 +10,6 @@
 
 #include "glue.hpp"
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
-
 namespace sluice::python {
 namespace {
 
@@ -67,24 +63,14 @@ void initialize() {
 void start() {
   static std::once_flag once;
   std::call_once(once, [] {
+    const Unwatched unwatched;
     show_symbols();
     if (!Py_IsInitialized()) initialize();
   });
 }
 
-// An interpreter that never ends leaks by a sanitizer's measure.
-Locked::Locked() : state_(PyGILState_Ensure()) {
-#ifdef __SANITIZE_ADDRESS__
-  __lsan_disable();
-#endif
-}
-
-Locked::~Locked() {
-#ifdef __SANITIZE_ADDRESS__
-  __lsan_enable();
-#endif
-  PyGILState_Release(state_);
-}
+Locked::Locked() : state_(PyGILState_Ensure()) {}
+Locked::~Locked() { PyGILState_Release(state_); }
 
 Object run_glue() {
   Object names(PyDict_New());
