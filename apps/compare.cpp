@@ -102,10 +102,6 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   load_model(s, limit + options.speed_room());
   Engine& engine = *s.engine;
   job.tokens = read_tokens(words, engine.tokenizer(), limit);
-  if (job.tokens.size() > engine.hyper().context)
-    fmt::print(stderr, "sluice: {} tokens are more than the {} this model was trained on\n", job.tokens.size(),
-               engine.hyper().context);
-
   std::vector<std::unique_ptr<Policy>> policies;
   for (Config& config : s.configs) {
     if (job.chunk > 1)
@@ -114,6 +110,12 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
       config.cache.chunked = false;
     policies.push_back(build_policy(*s.registry, config, engine.geometry()));
   }
+  if (job.tokens.size() > engine.hyper().context)
+    fmt::print(stderr, "sluice: {} tokens are more than the {} this model was trained on{}\n", job.tokens.size(),
+               engine.hyper().context,
+               std::any_of(policies.begin(), policies.end(), [](const auto& policy) { return policy->endless(); })
+                   ? "; rows with rolling positions stay within that, the reference they are measured against does not"
+                   : "");
   std::vector<LockstepPolicy> entries;
   bool reference = false;
   for (size_t i = 0; i < policies.size(); i++) {
