@@ -334,7 +334,8 @@ TEST_F(CliModel, RollingPositionsGoBeyondTheContext) {
   const auto row = nlohmann::json::parse(ppl.out);
   EXPECT_EQ(row["positions"], "rolling");
   EXPECT_THAT(row["settings"].get<std::string>(), HasSubstr("rolling positions"));
-  const Outcome compare = sluice({"compare", absolute, rolling, "--text", text, "--tokens", "40", "--json"});
+  const Outcome compare =
+      sluice({"compare", absolute, rolling, "--text", text, "--tokens", "40", "--no-speed", "--json"});
   ASSERT_EQ(compare.code, 0) << compare.err;
   const auto policies = nlohmann::json::parse(compare.out)["policies"];
   EXPECT_EQ(policies[0]["positions"], "absolute");
