@@ -15,8 +15,8 @@ extern "C" {
 
 /* ---- rows of K and V -------------------------------------------------------------------------- */
 
-/* For evictors that judge tokens by their keys or values (KNorm, KeyDiff, R-KV). Where positions are counted anew among the
- * tokens kept, K has no rotation that lasts, and the host refuses evictors that offer this table, the window below or
+/* For evictors that judge tokens by their keys or values (KNorm, KeyDiff, R-KV). Where positions are counted anew among
+ * the tokens kept, no rotation of K lasts, and the host refuses evictors that offer this table, the window below or
  * ragged budgets. */
 #define SLUICE_EVICTOR_ROWS "sluice.evictor.rows/1" /* draft */
 #define SLUICE_EVICTOR_ROWS_TEXT 0x595FAC43u
