@@ -205,8 +205,9 @@ TEST_F(RunRolling, LayersMayDifferAndVMayBeCoded) {
       worst = std::max(worst, difference(got[0], want[0])), size = std::max(size, largest(got[0]));
     }
     std::printf("%s: largest difference %.1e of logits up to %.1f\n", coded ? "coded V" : "layers", worst, size);
-    // Eight bits round V by 1/510 of its range, F16 by 2^-11.
-    EXPECT_LT(worst, (coded ? 1e-2 : 2e-4) * size);
+    // Keys that are shifted round to other neighbours in F16 than the reference's, a score of size 8 by as much as
+    // 2^-8; eight bits round V by 1/510 of its range.
+    EXPECT_LT(worst, (coded ? 1e-2 : 1e-3) * size);
     if (!coded) {
       EXPECT_NE(cache->live_positions(0, 0).size(), cache->live_positions(1, 0).size());
     }
