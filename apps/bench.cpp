@@ -73,6 +73,7 @@ Table bench_table() {
                {"call_share", "of step"},
                {"kernel", "kernel", false},
                {"precision", "precision", false},
+               {"positions", "", false},
                {"model", "", false},
                {"weight_type", "", false}};
   return t;
@@ -179,6 +180,7 @@ int run_bench(std::span<const std::string> args) {
                               decode ? Cell(call_share, fmt::format("{:.2f} %", 100 * call_share)) : Cell(),
                               std::string(engine.device().kernels),
                               precision,
+                              std::string(policy->positions()),
                               engine.hyper().name,
                               weights});
         rows.push_back({{"policy", clean_utf8(config.name)},
@@ -197,6 +199,7 @@ int run_bench(std::span<const std::string> args) {
                         {"call_share", number_or_null(call_share)},
                         {"kernel", engine.device().kernels},
                         {"precision", precision},
+                        {"positions", policy->positions()},
                         {"model", engine.hyper().name},
                         {"weight_type", weights},
                         {"kv", to_json(row->kv)}});

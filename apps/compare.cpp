@@ -102,10 +102,6 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   load_model(s, limit + options.speed_room());
   Engine& engine = *s.engine;
   job.tokens = read_tokens(words, engine.tokenizer(), limit);
-  if (job.tokens.size() > engine.hyper().context)
-    fmt::print(stderr, "sluice: {} tokens are more than the {} this model was trained on\n", job.tokens.size(),
-               engine.hyper().context);
-
   std::vector<std::unique_ptr<Policy>> policies;
   for (Config& config : s.configs) {
     if (job.chunk > 1)
@@ -121,9 +117,19 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
     reference |= full;
     entries.push_back({&s.configs[i], policies[i].get(), full});
   }
+  const bool beyond = job.tokens.size() > engine.hyper().context;
+  const bool streams = beyond && std::any_of(policies.begin(), policies.end(), [](auto& p) { return p->endless(); });
+  const bool alone = streams && job.reference_is_judged && !reference;  // the full cache is no measure for a stream
+  if (beyond)
+    fmt::print(stderr, "sluice: {} tokens are more than the {} this model was trained on{}\n", job.tokens.size(),
+               engine.hyper().context,
+               alone ? ": a full cache is no measure for rolling positions there, and there is no KLD"
+               : streams
+                   ? "; rows with rolling positions stay within that, the reference they are held against does not"
+                   : "");
   // Without an F16 row there is nothing to measure against: one is added.
   std::unique_ptr<Config> added;
-  if (!reference) {
+  if (!reference && !alone) {
     added = std::make_unique<Config>(reference_config(s.configs.front()));
     policies.push_back(build_policy(*s.registry, *added, engine.geometry()));
     entries.insert(entries.begin(), {added.get(), policies.back().get(), true});

@@ -49,9 +49,10 @@ std::string stored_text(const KvBytes& kv) {
 
 void closing_line(const Generation& g, size_t prompt_tokens, const SequenceCache& cache) {
   const KvBytes kv = kv_bytes(cache);
-  fmt::print(stderr, "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {}, {}, ended by {}]\n", prompt_tokens,
+  fmt::print(stderr, "\n[{} + {} tokens, prompt {:.1f} tok/s, decode {}, {}{}, ended by {}]\n", prompt_tokens,
              g.tokens.size(), prompt_tokens / std::max(g.prompt_seconds, 1e-9),
-             g.decode_steps ? fmt::format("{:.1f} tok/s", g.decode_tok_s()) : "-", stored_text(kv), g.ended_by);
+             g.decode_steps ? fmt::format("{:.1f} tok/s", g.decode_tok_s()) : "-", stored_text(kv),
+             cache.rolling() ? fmt::format(", rolling positions, {:.0f} tokens kept", kv.tokens_kept) : "", g.ended_by);
 }
 
 }  // namespace
@@ -111,13 +112,16 @@ int run_run(std::span<const std::string> args) {
   }
   if (prompt.empty()) throw Error("run: the prompt is empty: nothing to continue");
   const uint32_t need = uint32_t(std::min<size_t>(prompt.size() + generate_options.tokens, 1u << 30));
-  if (!chat && need > engine.context())
+  if (!chat && need > engine.context() && !policy->endless())
     throw Error(fmt::format(
         "run: the prompt has {} tokens; with {} to generate that exceeds the context of {}. Raise model.context (the "
         "model was trained on {}), or generate fewer",
         prompt.size(), generate_options.tokens, engine.context(), engine.hyper().context));
-  const uint32_t room = chat ? engine.context() : need;
-  auto cache = engine.create_cache(*policy, budget_tokens(config, *policy, room), room);
+  // A chat that counts its tokens anew has no end; shares of it are of the context.
+  constexpr uint32_t kEndless = 1u << 20;
+  const uint32_t room = !chat ? need : policy->endless() ? kEndless : engine.context();
+  const uint32_t budget = budget_tokens(config, *policy, chat ? engine.context() : need);
+  auto cache = engine.create_cache(*policy, budget, room);
   Sampler sampler(config.sampler);
   if (!json)
     generate_options.stream = [](std::string_view piece) {
@@ -134,6 +138,7 @@ int run_run(std::span<const std::string> args) {
                                     {"tok_s", number_or_null(g.decode_tok_s())},
                                     {"ended_by", g.ended_by},
                                     {"kernel", engine.device().kernels},
+                                    {"positions", policy->positions()},
                                     {"kv", to_json(kv_bytes(*cache))}};
       write_stdout(out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
       if (!flush_stdout()) throw OutputGone();
@@ -156,7 +161,7 @@ int run_run(std::span<const std::string> args) {
     while (same < whole.size() && same < cache->seen() && whole[same] == held[same]) same++;
     if (same < cache->seen()) {
       // The template tells the past otherwise than it was generated: start over.
-      cache = engine.create_cache(*policy, budget_tokens(config, *policy, room), room);
+      cache = engine.create_cache(*policy, budget, room);
       same = 0;
     }
     held.resize(same);

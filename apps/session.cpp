@@ -149,7 +149,7 @@ Config reference_config(const Config& like) {
   config.name = "full";
   config.policy = {};
   config.layers.clear();
-  config.cache.budget.reset();
+  config.cache.budget.reset(), config.cache.rolling = false;
   return config;
 }
 

@@ -73,11 +73,10 @@ const Case kCases[] = {
      "x.toml:2:11: [cache] prefill takes \"exact\" or \"chunked\", not the string \"chunk\" (did you mean "
      "\"chunked\"?)"},
     {"[cache]\npositions = \"rolling\"\nprefix = \"compressed\"\n",
-     "x.toml:2:13: [cache] positions \"rolling\" is not in this version; there is absolute\n"
      "x.toml:3:10: [cache] prefix \"compressed\" is not in this version; there is exact"},
     {"[cache]\npositions = \"roling\"\n",
-     "x.toml:2:13: [cache] positions takes \"absolute\" (\"rolling\" is not in this version), not the string "
-     "\"roling\""},
+     "x.toml:2:13: [cache] positions takes \"absolute\" or \"rolling\", not the string \"roling\" (did you mean "
+     "\"rolling\"?)"},
     {"[cache]\nbudget = 0.2\n",
      "x.toml:2:10: [cache] budget takes tokens (1024; at least 1), a share (\"20%\"; above 0, at most 100%) or bytes "
      "(\"64MiB\"), not 0.2 (did you mean "

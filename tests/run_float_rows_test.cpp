@@ -72,7 +72,8 @@ std::vector<std::vector<float>> logits_of(RunSetup& s, const std::vector<int32_t
                       matrix(rows, p.ffn_width), matrix(rows, p.ffn_width)};
   FloatAttention attention(p, s.pool);
   ops.embed(weights.embedding, tokens, a.x);
-  for (uint32_t l = 0; l < p.layers; l++) llama_block(ops, p, weights, l, a, positions, attention);
+  for (uint32_t l = 0; l < p.layers; l++)
+    llama_block(ops, p, weights, l, a, {positions, positions, positions}, attention);
   std::vector<std::vector<float>> all;
   const uint32_t tile = std::min(rows, 64u);
   const sluice_mat h = matrix(tile, p.width), logits = matrix(tile, p.vocab);

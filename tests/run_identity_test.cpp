@@ -33,6 +33,11 @@ const std::vector<std::vector<std::string>> kPolicies = {
     {"codec.name=uniform", "codec.block_rows=16", "evictor.name=test-ragged", "cache.budget=48", "cache.interval=4"},
     {"evictor.name=test-part", "evictor.part=h2o", "evictor.with=\"recent = '25%'\"", "cache.budget=40",
      "cache.interval=4"},
+    // Positions counted anew.
+    {"evictor.name=h2o", "cache.budget=40", "cache.interval=4", "cache.positions=rolling"},
+    {"evictor.name=recent", "cache.budget=40", "cache.interval=1", "cache.positions=rolling"},
+    {"codec.value.name=uniform", "codec.value.block_rows=16", "evictor.name=sieve", "evictor.recent=8",
+     "cache.budget=48", "cache.interval=4", "cache.positions=rolling"},
 };
 
 std::string text_of(const std::vector<std::string>& settings) {

@@ -85,6 +85,7 @@ TEST(StepPath, AllocatesNothing) {
       {"evictor.name=test-ragged", "cache.budget=96"},
       {"codec.name=uniform", "codec.block_rows=16", "evictor.name=test-ragged", "cache.budget=160"},
       {"evictor.name=test-part", "evictor.part=h2o", "cache.budget=96"},
+      {"evictor.name=h2o", "cache.budget=96", "cache.positions=rolling"},
   };
   testing::RunSetup s(model, 1024);
   std::vector<std::unique_ptr<SequenceCache>> caches;

@@ -23,11 +23,13 @@ enum class Kind : uint32_t {
   kEvictorState,
   kSnapshot,
   kPlugin,
+  kRotatedKeys,
   kSlack
 };
-inline constexpr uint32_t kKinds = 16;
+inline constexpr uint32_t kKinds = 17;
 inline constexpr std::array<std::string_view, kKinds> kKindNames = {
-    "codes",     "scales",    "low_rank", "outlier_values", "outlier_indices", "row_pointers", "padding", "tail",
-    "side_list", "positions", "index",    "signal",         "evictor_state",   "snapshot",     "plugin",  "slack"};
+    "codes",  "scales",       "low_rank",  "outlier_values", "outlier_indices", "row_pointers",  "padding",
+    "tail",   "side_list",    "positions", "index",          "signal",          "evictor_state", "snapshot",
+    "plugin", "rotated_keys", "slack"};
 
 }  // namespace sluice

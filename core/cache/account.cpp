@@ -47,7 +47,7 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
   whole(Kind::kIndex, layer.sides.piece), whole(Kind::kIndex, layer.pools.piece);
   whole(Kind::kIndex, layer.pending_slots.piece), whole(Kind::kIndex, layer.pending_positions.piece);
   whole(Kind::kEvictorState, layer.state);
-  const uint64_t positions = uint64_t(layer.kv_heads()) * layer.capacity * sizeof(uint32_t);
+  const uint64_t positions = uint64_t(layer.kv_heads()) * layer.capacity * sizeof(uint32_t) * (layer.ranked() ? 2 : 1);
   ledger[Kind::kPositions] += positions;
   if (layer.tables) ledger[layer.wants_signal() ? Kind::kSignal : Kind::kSlack] += layer.tables.bytes - positions;
 }

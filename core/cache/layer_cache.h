@@ -17,8 +17,9 @@ struct LayerCache {
   Memory memory{};   // of the sequence
   Memory scratch{};  // for the length of a call
 
-  uint32_t capacity = 0;     // slots per lane where tokens are evicted or watched; 0 while there are no tables
-  Piece tables;              // slot_pos [kv_heads][capacity], then signal [kv_heads][capacity] if one is wanted
+  uint32_t capacity = 0;  // slots per lane where tokens are evicted or watched; 0 while there are no tables
+  // slot_pos [kv_heads][capacity], then signal [kv_heads][capacity] if one is wanted, then ranks if they are kept
+  Piece tables;
   Piece state;               // of the evictor, then a guard line that it must not touch
   uint64_t state_bytes = 0;  // of the evictor's
   sluice_lanes lanes{};
@@ -38,6 +39,7 @@ struct LayerCache {
   uint32_t kv_heads() const { return policy->geometry.kv_heads; }
   bool evicting() const { return rules().evictor != nullptr; }
   bool wants_signal() const { return rules().wants_signal(); }
+  bool ranked() const { return policy->rolling && evicting(); }
   Side& side(uint32_t head, uint32_t which) const { return sides[head * 2 + which]; }
   uint32_t lane_of(uint32_t head) const { return policy->layer_granularity ? 0 : head; }
   uint32_t live(uint32_t head) const { return pools.count ? pools[lane_of(head)].live : came; }  // tokens of its lane
@@ -56,6 +58,10 @@ struct LayerCache {
   }
   float* signal(uint32_t head) const {
     return wants_signal() ? reinterpret_cast<float*>(slot_pos(kv_heads())) + uint64_t(head) * capacity : nullptr;
+  }
+  // By slot: how many tokens of the lane are older. NULL where it is not kept: slots are ranks, or nobody asks.
+  uint32_t* rank(uint32_t head) const {
+    return ranked() ? slot_pos(kv_heads() * (wants_signal() ? 2 : 1) + head) : nullptr;
   }
   sluice_block block(uint32_t head, uint32_t which, uint32_t i) const {
     const Side& s = side(head, which);
@@ -76,6 +82,9 @@ void check_guard(const LayerCache& layer, std::string_view verb);
 uint32_t take_slot(LayerCache& layer, uint32_t lane);
 // A side no longer holds a row of this dead token; the slot is free when none does.
 void let_go(LayerCache& layer, uint32_t head, uint32_t slot);
+
+// Ranks of the tokens that are left, in their old order, once some of the lane have gone.
+void close_ranks(LayerCache& layer, uint32_t head);
 
 // Removes dead tokens' rows from a coded side's dense rows.
 void drop_dead_rows(LayerCache& layer, uint32_t head, uint32_t side);

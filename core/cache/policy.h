@@ -2,6 +2,7 @@
 // asked for, and when they act. Built from a Config by core/run; immutable, shared by sequences.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -55,10 +56,16 @@ struct Policy {
   uint32_t chunk = 0;  // rows of a chunk while a prompt is fed in chunks, 0: whole prompts
   bool layer_granularity = false;
   double compact = 0.75;
+  bool rolling = false;  // positions are ranks among the tokens kept; K is stored as it was before RoPE
 
   const sluice_evictor& evictor(uint32_t layer) const { return layers[layer].evictor->table<sluice_evictor>(); }
   const sluice_codec& codec(uint32_t layer, uint32_t side) const {
     return layers[layer].codec[side]->table<sluice_codec>();
+  }
+  const char* positions() const { return rolling ? "rolling" : "absolute"; }  // as in a configuration
+  // Sequences may be longer than any context: every layer loses tokens, and those that stay are counted anew.
+  bool endless() const {
+    return rolling && std::all_of(layers.begin(), layers.end(), [](const LayerPolicy& l) { return l.evictor; });
   }
   uint32_t evictor_lanes() const { return layer_granularity ? 1 : geometry.kv_heads; }
   uint64_t plugin_bytes() const {
@@ -74,7 +81,7 @@ struct Policy {
 inline Policy snapshot_policy(const Policy& policy) {
   Policy snapshot;
   snapshot.name = "prefix of " + policy.name;
-  snapshot.geometry = policy.geometry;
+  snapshot.geometry = policy.geometry, snapshot.rolling = policy.rolling;
   for (const LayerPolicy& layer : policy.layers) {
     LayerPolicy& own = snapshot.layers.emplace_back();
     if (layer.signal[1].window == 0) own.signal[1] = layer.signal[1];

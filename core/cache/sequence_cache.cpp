@@ -62,6 +62,7 @@ SequenceCache::SequenceCache(const SequenceCache& other)
 
 SequenceCache::~SequenceCache() {
   for (uint32_t l = 0; l < policy_->geometry.layers; l++) release_layer(layers_[l]);
+  arena_->release(keys_, *owner_);
   assert(owner_->live == 0 && scratch_->live == 0);
 }
 
@@ -106,6 +107,7 @@ void SequenceCache::begin(uint32_t n, const SequenceCache* prefix) {
   check_whole();
   check_length(uint64_t(seen_) + (prefix ? prefix->seen() : 0) + n);
   if (prefix) prefix->check_whole(), check_prefix(*prefix, n);
+  first_rank_ = prefix ? prefix->seen() : next_rank();
   coming_ = n, prefix_ = prefix;
 }
 
@@ -119,6 +121,10 @@ void SequenceCache::reset_layer(LayerCache& layer, uint32_t capacity, uint32_t p
 }
 
 void SequenceCache::check_prefix(const SequenceCache& prefix, uint32_t n) const {
+  if (prefix.rolling() != rolling())
+    throw Error(
+        fmt::format("policy {}: K of a shared prefix is stored as positions = \"{}\" wants it, that of {} is not",
+                    policy_->name, policy_->positions(), prefix.policy_->name));
   for (uint32_t l = 0; l < policy_->geometry.layers; l++) {
     if (prefix.policy_->layers[l].coded() || prefix.evicting(l))
       throw Error(fmt::format("policy {}: a prefix is shared as exact rows, and {} has none", policy_->name,
@@ -161,7 +167,10 @@ void SequenceCache::adopt(LayerCache& layer) const {
     for (uint32_t lane = 0; lane < policy_->evictor_lanes(); lane++)
       layer.pending_slots.push(take_slot(layer, lane), layer.memory);
     layer.pending_positions.push(p, layer.memory);
-    for (uint32_t h = 0; h < layer.kv_heads(); h++) layer.slot_pos(h)[p] = p;
+    for (uint32_t h = 0; h < layer.kv_heads(); h++) {
+      layer.slot_pos(h)[p] = p;
+      if (layer.ranked()) layer.rank(h)[p] = p;
+    }
   }
   if (from.wants_signal())
     for (uint32_t h = 0; h < layer.kv_heads(); h++) std::copy_n(from.signal(h), n, layer.signal(h));
@@ -200,6 +209,7 @@ void SequenceCache::place(uint32_t l, sluice_store* places) {
       }
       sluice_store& to = places[uint64_t(i) * heads + h];
       to.slot = slot;
+      if (layer.ranked()) layer.rank(h)[slot] = layer.live(h) + i;
       for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE}) {
         Side& side = layer.side(h, which);
         const bool coded = layer.rules().codec[which] != nullptr;
@@ -223,6 +233,7 @@ void SequenceCache::place(uint32_t l, sluice_store* places) {
 void SequenceCache::end() {
   seen_ = first_new() + coming_;
   coming_ = 0, prefix_ = nullptr;
+  trim_keys();
 }
 
 }  // namespace sluice

@@ -87,6 +87,25 @@ class SequenceCache {
   // Header of the block that coded_spans()[index] shows.
   sluice_block block(uint32_t layer, uint32_t head, uint32_t side, uint32_t index) const;
 
+  // ---- rolling positions: K lies as it was before RoPE, and attention reads a copy that is turned by rank
+  bool rolling() const { return policy_->rolling; }
+  // What RoPE turns the next token by: how many tokens the fullest lane holds, in the text where positions are
+  // absolute.
+  uint32_t next_rank() const;
+  uint32_t first_rank() const { return first_rank_; }  // next_rank() as it was before begin()
+  // One more than what RoPE turns any token of a step by.
+  uint32_t step_ranks() const;
+  // Where K rows of a head go, and what each is turned by: row r, in slot r, goes to `rows + r * head_dim`, turned by
+  // (ranks ? ranks[r] : r) + shift. Distances to the queries are what counts, so lanes that hold fewer tokens than the
+  // fullest one are shifted up to it. Between place() and end(); a layer's rows hold until the next layer's are asked
+  // for.
+  struct KeyCopy {
+    uint16_t* rows;
+    const uint32_t* ranks;
+    uint32_t shift;
+  };
+  KeyCopy key_copy(uint32_t layer, uint32_t head);
+
   // ---- what reports need
   Ledger ledger() const;  // adds up to owner().live plus plugin bytes, to the byte
   const ArenaOwner& owner() const { return *owner_; }
@@ -104,6 +123,8 @@ class SequenceCache {
  private:
   uint32_t first_new() const { return seen_ + (prefix_ ? prefix_->seen() : 0); }
   uint32_t step_tokens() const;
+  uint32_t copied_rows(const LayerCache& layer) const;
+  void trim_keys();
   void check_whole() const;
   void check_length(uint64_t after) const;
   uint32_t gather() const;
@@ -122,11 +143,13 @@ class SequenceCache {
   Arena* arena_;
   uint32_t* identity_;
   uint32_t budget_, max_tokens_;
-  uint32_t seen_ = 0, coming_ = 0;
+  uint32_t seen_ = 0, coming_ = 0, first_rank_ = 0;
   const SequenceCache* prefix_ = nullptr;
   std::unique_ptr<ArenaOwner> owner_ = std::make_unique<ArenaOwner>();
   std::unique_ptr<ArenaOwner> scratch_ = std::make_unique<ArenaOwner>();
   std::unique_ptr<LayerCache[]> layers_;
+  Piece keys_;  // the copy: F16 [kv_heads][key_rows_][head_dim] of one layer
+  uint32_t key_rows_ = 0;
   int32_t recorded_layer_ = -1;
   std::vector<std::vector<uint32_t>> recorded_;
 };

@@ -53,6 +53,7 @@ sluice_block SequenceCache::block(uint32_t layer, uint32_t head, uint32_t which,
 Ledger SequenceCache::ledger() const {
   Ledger ledger;
   for (uint32_t l = 0; l < policy_->geometry.layers; l++) account_layer(layers_[l], ledger);
+  ledger[Kind::kRotatedKeys] += keys_.bytes;
   ledger[Kind::kPlugin] += policy_->plugin_bytes();
   return ledger;
 }

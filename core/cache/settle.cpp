@@ -35,8 +35,8 @@ void split(LayerCache& layer, uint64_t total, uint32_t* counts) {
   Scratch<uint32_t> live(layer.scratch, lanes);
   for (uint32_t lane = 0; lane < lanes; lane++) live[lane] = layer.pools[lane].live;
   std::fill_n(counts, lanes, 0u);
-  evictor.call("budget.split", layer.rules().budget->split, layer.state.data, &layer.lanes, live.data(), uint32_t(total),
-               counts);
+  evictor.call("budget.split", layer.rules().budget->split, layer.state.data, &layer.lanes, live.data(),
+               uint32_t(total), counts);
   check_guard(layer, "budget.split");
   uint64_t sum = 0;
   for (uint32_t lane = 0; lane < lanes; lane++) {
@@ -164,6 +164,8 @@ void SequenceCache::evict(LayerCache& layer) {
     layer.counters.evicted += n;
   }
   for (uint32_t lane = 0; lane < lanes; lane++) layer.pools[lane].live -= counts[lane];
+  if (layer.ranked())
+    for (uint32_t h = 0; h < layer.kv_heads(); h++) close_ranks(layer, h);
 }
 
 // Whether a lane would not have room for the next step's tokens in `capacity` slots; to_dead: because of slots that

@@ -33,7 +33,7 @@ Slots::Slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32
   state_bytes =
       sane_bytes(evictor, "state_size", evictor.call("state_size", policy.evictor(layer.index).state_size, &lanes));
   const uint64_t words = uint64_t(layer.kv_heads()) * capacity;
-  tables = memory.allocate(words * (layer.wants_signal() ? 8 : 4));
+  tables = memory.allocate(words * sizeof(uint32_t) * (1 + layer.wants_signal() + layer.ranked()));
   try {
     state = memory.allocate(state_bytes + kGuard);
   } catch (...) {
@@ -197,10 +197,13 @@ void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt) {
     float* signal = layer.wants_signal()
                         ? reinterpret_cast<float*>(pos + uint64_t(layer.kv_heads()) * capacity) + uint64_t(h) * capacity
                         : nullptr;
+    uint32_t* ranks =
+        layer.ranked() ? pos + (uint64_t(layer.kv_heads()) * (1 + layer.wants_signal()) + h) * capacity : nullptr;
     for (uint32_t i = 0; i < old; i++) {
       if (move[i] == SLUICE_FREE) continue;
       pos[uint64_t(h) * capacity + move[i]] = from[i];
       if (signal) signal[move[i]] = layer.signal(h)[i];
+      if (ranks) ranks[move[i]] = layer.rank(h)[i];
     }
   }
   for (uint32_t i = 0; i < layer.pending_slots.count; i++)

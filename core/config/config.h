@@ -52,7 +52,7 @@ struct CacheConfig {
   uint32_t chunk = 256;          // rows of a chunk
   bool layer_granularity = false;
   double compact = 0.75;
-  bool rolling = false;  // positions = "rolling", which parsing refuses in this version
+  bool rolling = false;  // positions = "rolling"
 };
 
 // Which policy serves a layer. An empty codec is F16, an empty evictor keeps all.

@@ -78,8 +78,8 @@ constexpr Key kKeys[] = {
      [](Config& c, const Node& n) { c.cache.layer_granularity = is(n, "layer"); }},
     {"cache.compact", KeyType::kNumber, "0.75", 0, 1, true, "", "a block is compacted when less than this share of its rows lives; 1.0: at once",
      [](Config& c, const Node& n) { c.cache.compact = real(n); }},
-    {"cache.positions", KeyType::kChoice, "\"absolute\"", 0, 0, false, "absolute", "positions as in the text, or by rank among the tokens kept, for runs beyond the trained context",
-     [](Config& c, const Node& n) { c.cache.rolling = is(n, "rolling"); }, "rolling"},
+    {"cache.positions", KeyType::kChoice, "\"absolute\"", 0, 0, false, "absolute|rolling", "positions as in the text, or by rank among the tokens kept: then a text may be longer than the model's context, as long as what is kept fits; needs an evictor that reads no rows, and K in F16",
+     [](Config& c, const Node& n) { c.cache.rolling = is(n, "rolling"); }},
     {"cache.prefix", KeyType::kChoice, "\"exact\"", 0, 0, false, "exact", "sequences share a common prefix as exact rows, identical to a run without sharing; no command of this version shares one",
      [](Config&, const Node&) {}, "compressed"},
 

@@ -13,7 +13,7 @@ void project(const Ops& ops, sluice_mat x, const sluice_weight* w, sluice_mat bi
 }  // namespace
 
 void llama_block(const Ops& ops, const Hyperparameters& p, const Weights& weights, uint32_t layer, const Activations& a,
-                 const uint32_t* positions, Attention& attention) {
+                 const Positions& positions, Attention& attention) {
   const LayerWeights& w = weights.layers[layer];
 
   // x += Wo attention(Wq n, Wk n, Wv n),  n = norm(x)
@@ -21,9 +21,9 @@ void llama_block(const Ops& ops, const Hyperparameters& p, const Weights& weight
   project(ops, a.h, w.q, w.q_bias, a.q);
   project(ops, a.h, w.k, w.k_bias, a.k);
   project(ops, a.h, w.v, w.v_bias, a.v);
-  ops.rope(a.q, positions, weights.rope_frequency, p.head_dim);
-  ops.rope(a.k, positions, weights.rope_frequency, p.head_dim);
-  attention.attend(layer, a, positions);
+  ops.rope(a.q, positions.q, weights.rope_frequency, p.head_dim);
+  ops.rope(a.k, positions.k, weights.rope_frequency, p.head_dim);
+  attention.attend(layer, a, positions.text);
   ops.matmul(a.mix, w.o, a.h);
   ops.add(a.x, a.h, a.x);
 

@@ -53,6 +53,7 @@ std::vector<Field> fields_of(const Comparison& comparison, const PolicyResult& r
       {{"nearest_in_bytes", "", false}, nearest ? Cell(nearest->policy) : Cell()},
       {{"codec", "", false}, row.codec},
       {{"evictor", "", false}, row.evictor},
+      {{"positions", "", false}, row.positions},
       {{"settings", "", false}, row.settings},
       {{"model", "", false}, comparison.model},
       {{"weight_type", "", false}, comparison.weight_type},

@@ -82,6 +82,7 @@ ordered_json to_json(const PolicyResult& row) {
   for (const Stat& stat : row.stats) stats[clean_utf8(stat.name)] = number_or_null(stat.value);
   out["codec"] = clean_utf8(row.codec);
   out["evictor"] = clean_utf8(row.evictor);
+  out["positions"] = row.positions;
   out["settings"] = clean_utf8(row.settings);
   out["reference"] = row.reference;
   ordered_json& curve = out["kld_curve"] = ordered_json::array();

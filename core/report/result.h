@@ -62,9 +62,10 @@ struct PolicyResult {
   KvBytes kv;
   std::vector<Stat> stats;
 
-  std::string codec, evictor;  // module names ("gear", "h2o"); empty: F16, keep all
-  std::string settings;        // for people: "gear bits=2 rank=4 ..., h2o recent=50%, budget 20% = 204 tokens"
-  bool reference = false;      // the row the others are measured against
+  std::string codec, evictor;          // module names ("gear", "h2o"); empty: F16, keep all
+  std::string positions = "absolute";  // or "rolling"
+  std::string settings;                // for people: "gear bits=2 rank=4 ..., h2o recent=50%, budget 20% = 204 tokens"
+  bool reference = false;              // the row the others are measured against
   std::optional<uint64_t> first_divergence;  // the first position whose top token differs from the reference's
   std::vector<CurveBin> kld_curve;           // see bin_curve()
 };

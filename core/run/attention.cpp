@@ -29,8 +29,9 @@ uint64_t round_up(uint64_t n) { return (n + 15) / 16 * 16; }
 
 }  // namespace
 
-CacheAttention::CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry)
-    : ops_(ops), pool_(pool), arena_(arena), geometry_(geometry) {}
+CacheAttention::CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry,
+                               const KeyRotation& rotation)
+    : ops_(ops), pool_(pool), arena_(arena), geometry_(geometry), rotation_(rotation) {}
 
 CacheAttention::~CacheAttention() { work_.release(memory()); }
 
@@ -46,6 +47,7 @@ void CacheAttention::begin(std::span<const BatchPart> parts, bool prompt) {
   lane_table_.reserve(parts_.size() * geometry_.kv_heads);
   span_table_.reserve(spans);
   order_.reserve(parts_.size());
+  turns_.reserve(spans / 2);
   groups_.reserve(parts_.size());
 }
 
@@ -97,6 +99,29 @@ void CacheAttention::collect(uint32_t layer, uint32_t index, Group& g) {
   g.group.max_count = std::max(g.group.max_count, part.count);
   // A capacity, not today's length: whoever sizes scratch by it need not grow from step to step.
   g.group.max_slots = std::max(g.group.max_slots, cache.tabled(layer) ? cache.slots(layer) : cache.max_tokens());
+}
+
+// Where positions roll, the group's K segments become those of a copy whose rows are turned by their tokens' ranks, the
+// rows that have just been stored included.
+void CacheAttention::turn_keys(uint32_t layer, std::span<const uint32_t> parts, const Group& g) {
+  turns_.clear();
+  for (size_t i = 0; i < parts.size(); i++) {
+    SequenceCache& cache = *parts_[parts[i]].cache;
+    if (!cache.rolling()) continue;
+    for (uint32_t h = 0; h < geometry_.kv_heads; h++) {
+      const SequenceCache::KeyCopy copy = cache.key_copy(layer, h);
+      const sluice_lane& lane = g.group.lanes[i * geometry_.kv_heads + h];
+      for (uint32_t s = lane.k_first; s < lane.k_first + lane.k_count; s++) {
+        sluice_span& span = span_table_[s];
+        uint16_t* const to = copy.rows + uint64_t(span.slot_base) * geometry_.head_dim;
+        turns_.push_back({static_cast<const uint16_t*>(span.src), to, g.group.slot_pos + lane.slot_at, copy.ranks,
+                          span.slot_base, span.rows, copy.shift});
+        span.src = to;
+      }
+    }
+  }
+  if (turns_.empty()) return;
+  pool_.each(uint32_t(turns_.size()), [&](uint32_t i) { rotation_.turn(turns_[i]); });
 }
 
 void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t* positions) {
@@ -153,6 +178,7 @@ void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> part
   for (uint32_t i : parts) collect(layer, i, g);
   const sluice_backend& table = ops_.table();
   ops_.run("kv_store", table.kv_store, &g.group, &a.k, &a.v, positions, places_);
+  turn_keys(layer, parts, g);
   ops_.run("attention", table.attention, &g.group, &a.q, positions, g.wanted, g.signal, &a.mix);
 }
 
@@ -165,6 +191,7 @@ void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const ui
     Group g;
     collect(layer, i, g);
     ops_.run("kv_store", table.kv_store, &g.group, &a.k, &a.v, positions, places_);
+    turn_keys(layer, {&i, 1}, g);
     g.rows_per_tile = std::min(std::max(1u, SLUICE_TILE / per), g.group.max_count);
     g.group.max_count = g.rows_per_tile;
     g.group.sequences = 1;

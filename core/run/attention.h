@@ -10,6 +10,7 @@
 
 #include "core/cache/sequence_cache.h"
 #include "core/model/llama.h"
+#include "core/run/key_rotation.h"
 
 namespace sluice {
 
@@ -23,7 +24,9 @@ struct BatchPart {
 
 class CacheAttention final : public Attention {
  public:
-  CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry);
+  // `rotation` is ready for the ranks of what begin() is given.
+  CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry,
+                 const KeyRotation& rotation);
   ~CacheAttention();
   CacheAttention(const CacheAttention&) = delete;
 
@@ -43,6 +46,7 @@ class CacheAttention final : public Attention {
  private:
   struct Group;
   void collect(uint32_t layer, uint32_t part, Group& group);
+  void turn_keys(uint32_t layer, std::span<const uint32_t> parts, const Group& group);
   void attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a, const uint32_t* positions);
   void attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions);
   void coded_lane(uint32_t layer, const Group& group, uint32_t head, const Activations& a, const uint32_t* positions);
@@ -55,6 +59,7 @@ class CacheAttention final : public Attention {
   ThreadPool& pool_;
   Arena& arena_;
   sluice_geometry geometry_;
+  const KeyRotation& rotation_;
   std::vector<BatchPart> parts_;
   bool prompt_ = false;
   const sluice_store* places_ = nullptr;
@@ -63,6 +68,7 @@ class CacheAttention final : public Attention {
   std::vector<sluice_lane> lane_table_;
   std::vector<sluice_span> span_table_;
   std::vector<uint32_t> order_;
+  std::vector<KeyRows> turns_;
   std::vector<Group> groups_;  // of the coded sequences
   ArenaOwner owner_;
   ArenaArray<float> work_;  // scores and scratch of the coded lanes

@@ -25,8 +25,9 @@ sluice_mat rows_of(const sluice_mat& m, uint32_t first, uint32_t rows) {
 struct Engine::Lane {
   Ops ops;
   CacheAttention attention;
-  Lane(const Instance& backend, bool exact, ThreadPool& pool, Arena& arena, const sluice_geometry& g)
-      : ops(backend, exact), attention(ops, pool, arena, g) {}
+  Lane(const Instance& backend, bool exact, ThreadPool& pool, Arena& arena, const sluice_geometry& g,
+       const KeyRotation& rotation)
+      : ops(backend, exact), attention(ops, pool, arena, g, rotation) {}
 };
 
 // Everything is sized for `rows` rows at a time; the residual stream of a prompt for `stream` rows.
@@ -36,13 +37,22 @@ struct Engine::Room {
         *up = nullptr;
   float *logits = nullptr, *logit_h = nullptr, *stream_x = nullptr;
   uint32_t *tokens = nullptr, *positions = nullptr, *logit_row = nullptr;  // on the device
+  uint32_t *q_ranks = nullptr, *k_ranks = nullptr;                         // what RoPE turns by where positions roll
   sluice_store* places = nullptr;                                          // [layers][rows][kv_heads], on the device
-  std::vector<uint32_t> host_tokens, host_positions, host_logit_row;
+  std::vector<uint32_t> host_tokens, host_positions, host_q_ranks, host_k_ranks, host_logit_row;
   std::vector<sluice_store> host_places;
   std::vector<float> host_logits;  // where the device's memory is not the host's
   std::vector<BatchPart> parts;
   std::vector<std::pair<uint32_t, uint32_t>> wanted;  // (feed, row in feed) of logit_row
   std::vector<LogitRow> logit_rows_out;               // a tile of them, for the sink
+  bool rolling = false;                               // some row's sequence counts positions anew
+
+  // Row `row` of the batch is the i-th token that comes to `cache`. Stored keys of rolling sequences are not turned.
+  void set_position(uint32_t row, const SequenceCache& cache, uint32_t position, uint32_t i) {
+    host_positions[row] = position, host_q_ranks[row] = cache.first_rank() + i;
+    host_k_ranks[row] = cache.rolling() ? 0 : position;
+    rolling |= cache.rolling();
+  }
 };
 
 Engine::Engine(Registry& registry, const Config& config, const Options& options)
@@ -70,8 +80,9 @@ Engine::Engine(Registry& registry, const Config& config, const Options& options)
   identity_ = arena_->allocate(uint64_t(context_) * sizeof(uint32_t), identity_owner_);
   std::vector<uint32_t> identity(context_);
   std::iota(identity.begin(), identity.end(), 0u);
-  fast_ = std::make_unique<Lane>(backend_, false, registry_.pool(), *arena_, geometry());
-  exact_ = std::make_unique<Lane>(backend_, true, registry_.pool(), *arena_, geometry());
+  rotation_ = std::make_unique<KeyRotation>(hyper().rope_frequency);
+  fast_ = std::make_unique<Lane>(backend_, false, registry_.pool(), *arena_, geometry(), *rotation_);
+  exact_ = std::make_unique<Lane>(backend_, true, registry_.pool(), *arena_, geometry(), *rotation_);
   fast_->ops.write(identity_.data, identity.data(), identity.size() * sizeof(uint32_t));
   fast_->ops.wait();
   room_ = std::make_unique<Room>();
@@ -90,12 +101,37 @@ sluice_geometry Engine::geometry() const {
 }
 
 std::unique_ptr<SequenceCache> Engine::create_cache(const Policy& policy, uint32_t budget, uint32_t max_tokens) {
-  if (max_tokens > context_)
+  if (max_tokens > context_ && !policy.endless())
     throw Error(fmt::format(
         "{} tokens do not fit the context of {}: use fewer tokens or raise model.context (the model was trained on {})",
         max_tokens, context_, hyper().context));
-  return std::make_unique<SequenceCache>(policy, *arena_, reinterpret_cast<uint32_t*>(identity_.data), budget,
-                                         max_tokens);
+  auto cache =
+      std::make_unique<SequenceCache>(policy, *arena_, reinterpret_cast<uint32_t*>(identity_.data), budget, max_tokens);
+  if (!policy.rolling) return cache;
+  const uint32_t ranks = cache->step_ranks(), most = trained_positions();
+  if (ranks > most)
+    throw Error(fmt::format(
+        "policy {}: positions = \"rolling\" counts the tokens that are kept, and a lane may come to {} with a "
+        "step's own, more than the {} that the model was trained on; lower [cache] budget or chunk",
+        policy.name, ranks, most));
+  rotation_->reserve(ranks);
+  return cache;
+}
+
+uint32_t Engine::trained_positions() const {
+  return hyper().sliding_window ? std::min(hyper().sliding_window, hyper().context) : hyper().context;
+}
+
+// A whole prompt of a rolling sequence sees all of itself at once.
+void Engine::check_ranks(const SequenceCache& cache, uint32_t first, uint32_t n) const {
+  const Policy& policy = cache.policy();
+  const uint32_t most = trained_positions(), step = std::max(policy.chunk, 1u);
+  if (uint64_t(first) + n <= most) return;
+  const std::string chunk =
+      fmt::format("set [cache] prefill = \"chunked\" and chunk to at most {}", most - (cache.step_ranks() - step));
+  throw Error(fmt::format("policy {}: a prompt of {} tokens at once{} exceeds the {} that the model was trained on; {}",
+                          policy.name, n, first ? fmt::format(" after {} that are kept", first) : "", most,
+                          policy.endless() ? chunk : "shorten it"));
 }
 
 Engine::Lane& Engine::lane(bool exact) { return exact ? *exact_ : *fast_; }
@@ -138,10 +174,11 @@ void Engine::make_room(uint32_t rows, uint32_t logit_rows) {
     again(r.x, n * p.width), again(r.h, n * p.width);
     again(r.q, n * q), again(r.mix, n * q), again(r.k, n * kv), again(r.v, n * kv);
     again(r.gate, n * p.ffn_width), again(r.up, n * p.ffn_width);
-    again(r.tokens, n), again(r.positions, n), again(r.logit_row, n);
+    again(r.tokens, n), again(r.positions, n), again(r.logit_row, n), again(r.q_ranks, n), again(r.k_ranks, n);
     const uint64_t cells = uint64_t(p.layers) * p.kv_heads;
     again(r.places, cells * n);
     r.host_tokens.resize(n), r.host_positions.resize(n), r.host_logit_row.resize(n), r.host_places.resize(cells * n);
+    r.host_q_ranks.resize(n), r.host_k_ranks.resize(n);
     r.wanted.reserve(n), r.parts.reserve(n);
     r.rows = rows;
   }
@@ -197,6 +234,16 @@ void Engine::run_logits(Lane& lane, sluice_mat x, const LogitSink& sink) {
   }
 }
 
+// The batch's positions on the device.
+Positions Engine::write_positions(Lane& lane, uint32_t rows) {
+  Room& r = *room_;
+  lane.ops.write(r.positions, r.host_positions.data(), rows * sizeof(uint32_t));
+  if (!r.rolling) return {r.positions, r.positions, r.positions};
+  lane.ops.write(r.q_ranks, r.host_q_ranks.data(), rows * sizeof(uint32_t));
+  lane.ops.write(r.k_ranks, r.host_k_ranks.data(), rows * sizeof(uint32_t));
+  return {r.positions, r.q_ranks, r.k_ranks};
+}
+
 void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink) {
   const Hyperparameters& p = hyper();
   Lane& lane = this->lane(exact);
@@ -207,7 +254,7 @@ void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink
   }
   make_room(rows, std::min(rows, kLogitRows));
   Room& r = *room_;
-  r.parts.clear(), r.wanted.clear();
+  r.parts.clear(), r.wanted.clear(), r.rolling = false;
   uint32_t row = 0;
   for (uint32_t i = 0; i < feeds.size(); i++) {
     const Feed& f = feeds[i];
@@ -215,7 +262,8 @@ void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink
     f.cache->begin(n);
     r.parts.push_back({f.cache, row, n, row, 0});
     for (uint32_t t = 0; t < n; t++, row++) {
-      r.host_tokens[row] = uint32_t(f.tokens[t]), r.host_positions[row] = f.cache->seen() + t;
+      r.host_tokens[row] = uint32_t(f.tokens[t]);
+      r.set_position(row, *f.cache, f.cache->seen() + t, t);
       if (f.want == Want::kAll || (f.want == Want::kLast && t + 1 == n)) {
         r.host_logit_row[r.wanted.size()] = row;
         r.wanted.push_back({i, t});
@@ -230,14 +278,14 @@ void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink
     part.cache->place(layer, &r.host_places[(uint64_t(layer) * rows + part.first) * p.kv_heads]);
   });
   lane.ops.write(r.tokens, r.host_tokens.data(), rows * sizeof(uint32_t));
-  lane.ops.write(r.positions, r.host_positions.data(), rows * sizeof(uint32_t));
+  const Positions positions = write_positions(lane, rows);
   lane.ops.write(r.places, r.host_places.data(), uint64_t(p.layers) * rows * p.kv_heads * sizeof(sluice_store));
   lane.attention.begin(r.parts, false);
   const Activations a = activations(rows);
   lane.ops.embed(weights_->embedding, r.tokens, a.x);
   for (uint32_t l = 0; l < p.layers; l++) {
     lane.attention.set_places(r.places + uint64_t(l) * rows * p.kv_heads);
-    llama_block(lane.ops, p, *weights_, l, a, r.positions, lane.attention);
+    llama_block(lane.ops, p, *weights_, l, a, positions, lane.attention);
   }
   run_logits(lane, a.x, sink);
   lane.ops.wait();
@@ -250,10 +298,16 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
   Lane& lane = this->lane(exact);
   SequenceCache& cache = *feed.cache;
   const uint32_t n = uint32_t(feed.tokens.size()), tile = std::min(n, kTileRows);
+  if (cache.rolling()) {
+    const uint32_t held = prefix ? prefix->seen() : cache.next_rank();
+    check_ranks(cache, held, n);
+    rotation_->reserve(held + n);
+  }
   make_room(tile, std::min(n, kLogitRows));
   make_stream(n);
   Room& r = *room_;
   cache.begin(n, prefix);
+  r.rolling = false;
   const uint32_t start = cache.seen() + (prefix ? prefix->seen() : 0);
   const sluice_mat stream{r.stream_x, n, p.width};
   for (uint32_t first = 0; first < n; first += tile) {
@@ -271,8 +325,8 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
     const uint32_t signal_from = window && window < n ? n - window : 0;  // the first of this prompt's rows that count
     for (uint32_t first = 0; first < n; first += tile) {
       const uint32_t rows = std::min(tile, n - first);
-      for (uint32_t t = 0; t < rows; t++) r.host_positions[t] = start + first + t;
-      lane.ops.write(r.positions, r.host_positions.data(), rows * sizeof(uint32_t));
+      for (uint32_t t = 0; t < rows; t++) r.set_position(t, cache, start + first + t, first + t);
+      const Positions positions = write_positions(lane, rows);
       lane.ops.write(r.places, &places[uint64_t(first) * p.kv_heads],
                      uint64_t(rows) * p.kv_heads * sizeof(sluice_store));
       const BatchPart part{&cache, 0, rows, signal_from > first ? std::min(signal_from - first, rows) : 0, first};
@@ -280,7 +334,7 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
       lane.attention.set_places(r.places);
       Activations a = activations(rows);
       a.x = rows_of(stream, first, rows);
-      llama_block(lane.ops, p, *weights_, l, a, r.positions, lane.attention);
+      llama_block(lane.ops, p, *weights_, l, a, positions, lane.attention);
       if (!device_.immediate) lane.ops.wait();
       tile_done(uint64_t(l) * n + first + rows, uint64_t(p.layers) * n);
     }
@@ -322,7 +376,8 @@ void Engine::feed_prompt(SequenceCache& cache, std::span<const int32_t> tokens, 
 CacheAttention& Engine::attention(bool exact) { return lane(exact).attention; }
 
 uint64_t Engine::workspace_bytes() const {
-  return identity_owner_.live + fast_->attention.workspace_bytes() + exact_->attention.workspace_bytes();
+  return identity_owner_.live + rotation_->bytes() + fast_->attention.workspace_bytes() +
+         exact_->attention.workspace_bytes();
 }
 uint64_t Engine::decoded_rows() const { return fast_->attention.decoded_rows() + exact_->attention.decoded_rows(); }
 

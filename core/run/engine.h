@@ -57,7 +57,8 @@ class Engine {
   Arena& arena() { return *arena_; }
   Registry& registry() { return registry_; }
 
-  // A cache for at most max_tokens tokens, under a policy that outlives it.
+  // A cache for at most max_tokens tokens, under a policy that outlives it. They may be more than context() where the
+  // policy is endless; what its lanes hold at a time then fits what the model was trained on.
   std::unique_ptr<SequenceCache> create_cache(const Policy& policy, uint32_t budget, uint32_t max_tokens);
 
   // What throws in step() or prompt() (a plugin, the sink, memory that is used up) leaves the caches that were fed in
@@ -96,8 +97,11 @@ class Engine {
   void make_stream(uint32_t rows);
   void* buffer(uint64_t bytes);
   void drop_buffer(void* address);  // NULL is ignored
+  Positions write_positions(Lane& lane, uint32_t rows);
   void run_logits(Lane& lane, sluice_mat x, const LogitSink& sink);
 
+  uint32_t trained_positions() const;
+  void check_ranks(const SequenceCache& cache, uint32_t first, uint32_t n) const;
   void tile_done(uint64_t done, uint64_t total) const;
 
   Registry& registry_;
@@ -110,6 +114,7 @@ class Engine {
   ArenaOwner identity_owner_;
   Piece identity_;
   std::unique_ptr<Weights> weights_;
+  std::unique_ptr<KeyRotation> rotation_;
   std::unique_ptr<Lane> exact_, fast_;
   std::unique_ptr<Room> room_;
   std::map<void*, uint64_t> buffers_;  // of the room, with their bytes

@@ -82,6 +82,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
       if (layer.evictor) r.evictor = layer.evictor->module().name;
       if (const Instance* codec = layer.codec[SLUICE_KEY] ? layer.codec[SLUICE_KEY] : layer.codec[SLUICE_VALUE])
         r.codec = codec->module().name;
+      r.positions = entry.policy->positions();
       r.settings = describe_policy(*entry.config, *entry.policy, runners[i].budget);
       const CacheCounters c = runners[i].cache->counters();
       if (c.rescued) r.stats.push_back({"rescued rows", double(c.rescued)});

@@ -49,17 +49,46 @@ void check_signal(const Instance& evictor, const sluice_signal& signal) {
         kExitFailed);
 }
 
+namespace {
+
+// Positions that roll turn K anew in every step, which not everything can follow.
+void check_rolling(const Policy& policy) {
+  const auto refuse = [&](const std::string& why) {
+    throw Error(fmt::format("policy {}: [cache] positions = \"rolling\" {}", policy.name, why));
+  };
+  bool evicts = false;
+  for (const LayerPolicy& layer : policy.layers) {
+    evicts |= layer.evictor != nullptr;
+    if (const Instance* codec = layer.codec[SLUICE_KEY])
+      refuse(fmt::format(
+          "turns K by another angle whenever tokens leave, so its rows stay in F16, and codec {} would code "
+          "them; leave K without a codec ([codec.key] name = \"none\"), V may have one",
+          codec->module().name));
+    if (layer.rows || layer.window)
+      refuse(
+          fmt::format("turns K by another angle whenever tokens leave, and evictor {} reads rows of K; use absolute "
+                      "positions or an evictor that does not",
+                      layer.evictor->module().name));
+    if (layer.ragged())
+      refuse(
+          fmt::format("counts the same tokens in all heads of a layer, and evictor {} gives them budgets of their own; "
+                      "use absolute positions or an evictor that does not",
+                      layer.evictor->module().name));
+  }
+  if (!evicts)
+    refuse(
+        "counts the tokens that are kept, and without an evictor all are; set [evictor] name or leave positions out");
+}
+
+}  // namespace
+
 std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry) {
   registry.read_part_params_with(read_part_params);
   auto policy = std::make_unique<Policy>();
   policy->name = config.name, policy->geometry = geometry;
   policy->interval = config.cache.interval, policy->chunk = config.cache.chunked ? config.cache.chunk : 0;
   policy->layer_granularity = config.cache.layer_granularity, policy->compact = config.cache.compact;
-  if (config.cache.rolling)
-    throw Error(
-        fmt::format("policy {}: positions = \"rolling\" is not available in this version; absolute positions serve "
-                    "contexts up to what the model was trained on",
-                    config.name));
+  policy->rolling = config.cache.rolling;
   for (const LayerRange& range : config.layers)
     if (range.last >= geometry.layers)
       throw Error(fmt::format("{}: range {}-{} goes beyond the model's {} layers (0-{})", range.place.text, range.first,
@@ -106,6 +135,7 @@ std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, c
     }
     policy->layers.push_back(layer);
   }
+  if (policy->rolling) check_rolling(*policy);
   return policy;
 }
 
@@ -173,6 +203,7 @@ std::string describe_policy(const Config& config, const Policy& policy, uint32_t
               : fmt::format("budget {} tokens", budget));
     add(fmt::format("interval {}", policy.interval));
   }
+  if (policy.rolling) add("rolling positions");
   return text;
 }
 

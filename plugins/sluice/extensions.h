@@ -15,7 +15,9 @@ extern "C" {
 
 /* ---- rows of K and V -------------------------------------------------------------------------- */
 
-/* For evictors that judge tokens by their keys or values (KNorm, KeyDiff, R-KV). */
+/* For evictors that judge tokens by their keys or values (KNorm, KeyDiff, R-KV). Where positions are counted anew among
+ * the tokens kept, no rotation of K lasts, and the host refuses evictors that offer this table, the window below or
+ * ragged budgets. */
 #define SLUICE_EVICTOR_ROWS "sluice.evictor.rows/1" /* draft */
 #define SLUICE_EVICTOR_ROWS_TEXT 0x595FAC43u
 #define SLUICE_EVICTOR_ROWS_LAYOUT \

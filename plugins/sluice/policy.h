@@ -9,7 +9,8 @@
  *   slot  the place of one token in a lane, common to K and V. A token keeps its slot id until it is
  *         evicted; only resize() renumbers.
  *   side  K or V. Each side places its rows on its own: own dense tail, own coded blocks.
- *   row   the K or the V of one token: head_dim numbers. K is stored after RoPE.
+ *   row   the K or the V of one token: head_dim numbers. K is stored after RoPE, or before it where the host counts
+ *         positions anew among the tokens kept; no codec is asked for such rows.
  *   span  rows of one side that lie together: dense F16 rows, or one coded block.
  *
  * Determinism: what a policy does for a sequence follows from that sequence alone. The same calls give
