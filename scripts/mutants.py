@@ -6,8 +6,7 @@ checker. A mutant is one small change of one source file (mutant_sites.py), buil
   scripts/mutants.py --only policies/h2o/h2o.c      of one file
   scripts/mutants.py --list --count 20              what would be tried
 
-Results are kept in the work folder by what was built and by which program, so that a run that was ended goes on where
-it was. Survivors that are explained stand in tests/mutants/survivors.json. Exits 1 if fewer were killed than --least
+Results are kept in the work folder, so that a run that was ended goes on where it was. Survivors that are explained stand in tests/mutants/survivors.json. Exits 1 if fewer were killed than --least
 says, or if an original fails."""
 import argparse
 import concurrent.futures
@@ -21,8 +20,8 @@ import tempfile
 import time
 
 import mutant_report
-from mutant_builds import Builder, Tree
-from mutant_sites import in_order, sites_of
+from mutant_builds import FLAGS, Builder, Tree
+from mutant_sites import in_order, mutated, sites_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Parameters that reach code which the defaults do not. A mutant is checked with each until it is killed.
@@ -38,59 +37,86 @@ VARIANTS = {
 PATIENT_SECONDS = 120  # of a check that ran out of time, when it is tried again with nothing beside it
 
 
-class Checker:
-    """Runs the checks on libraries, and remembers what it found."""
+class Memory:
+    """What is known of a mutant, by all that its fate depends on."""
 
-    def __init__(self, program, work):
-        self.program, self.folder = program, work / 'verdicts'
+    def __init__(self, tree, program, work):
+        self.tree, self.folder = tree, work / 'results'
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.stamp = hashlib.sha256(program.read_bytes()).hexdigest()
+        self.stamp = hashlib.sha256(program.read_bytes() + repr((VARIANTS, FLAGS)).encode())
+        self.known = {}
 
-    def check(self, library, settings, patient=False):
-        """None if all checks pass, else {'check', 'verdict', 'reason'} of the first that does not."""
-        key = hashlib.sha256(f'{self.stamp} {settings} {patient}'.encode() + library.read_bytes()).hexdigest()
-        kept = self.folder / f'{key}.json'
-        if kept.is_file():
-            return json.loads(kept.read_text())
-        line = [self.program, 'plugin', 'check', library, '--json', '--only-failed', '--first']
-        for setting in settings:
-            line += ['--set', setting]
-        if patient:
-            line += ['--limit', str(PATIENT_SECONDS)]
-        done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-        if done.returncode not in (0, 1):
-            raise SystemExit(f'{" ".join(map(str, line))} ended with {done.returncode}:\n{done.stderr}')
-        failed = json.loads(done.stdout)['checks']
-        found = {name: failed[0][name] for name in ('check', 'verdict', 'reason')} if failed else None
-        part = kept.with_suffix(f'.{os.getpid()}')
-        part.write_text(json.dumps(found))
-        part.rename(kept)
-        return found
+    def contents(self, file):
+        if file not in self.known:
+            self.known[file] = (self.tree.root / file).read_text()
+        return self.known[file]
+
+    def key(self, sources, site=None):
+        key = self.stamp.copy()
+        for file in sorted(set().union(*(self.tree.reads[source] for source in sources))):
+            text = self.contents(file)
+            key.update((mutated(text, site) if site and file == site.file else text).encode())
+        return key
+
+    def place(self, site):
+        sources = [source for name in self.tree.plugins_with(site.file) for source in self.tree.plugins[name]]
+        return self.folder / f'{self.key(sources, site).hexdigest()}.json'
+
+    def recall(self, site):
+        place = self.place(site)
+        return json.loads(place.read_text()) if place.is_file() else None
+
+    def keep(self, site, state, found):
+        place = self.place(site)
+        part = place.with_suffix('.part')
+        part.write_text(json.dumps([state, found]))
+        part.rename(place)
 
 
-def judge(checker, builds, patient=False):
+def check(program, library, settings, patient=False):
+    """None if all checks pass, else {'check', 'verdict', 'reason'} of the first that does not."""
+    line = [program, 'plugin', 'check', library, '--json', '--only-failed', '--first']
+    for setting in settings:
+        line += ['--set', setting]
+    if patient:
+        line += ['--limit', str(PATIENT_SECONDS)]
+    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f'{" ".join(map(str, line))} ended with {done.returncode}:\n{done.stderr}')
+    failed = json.loads(done.stdout)['checks']
+    return {name: failed[0][name] for name in ('check', 'verdict', 'reason')} if failed else None
+
+
+def judge(program, builds, patient=False):
     """How a mutant of `builds` ended: the first failure, with the plugin and parameters that showed it; None if there
     is none; or, where nothing was built, why."""
     states = set()
     for state, name, library in builds:
         states.add(state)
         for settings in VARIANTS.get(name, [[]]) if library else []:
-            found = checker.check(library, settings, patient)
+            found = check(program, library, settings, patient)
             if found:
                 return 'built', {**found, 'plugin': name, 'settings': settings}
     return ('built' if 'built' in states else states.pop()), None
 
 
-def check_originals(builder, checker, work, plugins):
+def check_originals(builder, program, memory, plugins):
     failures = []
     for name in plugins:
-        library = builder.library(name, work / 'originals' / name)
+        known = memory.folder / f'{memory.key(builder.tree.plugins[name]).hexdigest()}.original'
+        if known.is_file():
+            continue
+        library = builder.library(name, builder.work / 'originals' / name)
+        found = None
         for settings in VARIANTS.get(name, [[]]):
-            found = checker.check(library, settings)
+            found = check(program, library, settings)
             if found and found['verdict'] == 'TIMEOUT':
-                found = checker.check(library, settings, patient=True)
+                found = check(program, library, settings, patient=True)
             if found:
                 failures.append(f'{name} {" ".join(settings)}: {found["check"]} {found["verdict"]} {found["reason"]}')
+                break
+        if not found:
+            known.touch()
     if failures:
         raise SystemExit('What is to be mutated fails as it is:\n  ' + '\n  '.join(failures))
 
@@ -107,13 +133,14 @@ class Progress:
         print(f'{done}/{self.wanted} mutants, {killed} killed, {seconds:.0f} s, about {left:.0f} s left', file=sys.stderr)
 
 
-def try_mutants(order, count, builder, checker, work, jobs):
+def try_mutants(order, count, builder, program, memory, jobs):
     """Results of the first `count` mutants that are other programs, and how many sites gave none."""
     waiting, results, passed_over = iter(order), [], {'same code': 0, 'does not compile': 0}
     progress = Progress(min(count, len(order)))
 
     def one(site, place):
-        return site, *judge(checker, builder.build(site, work / f'mutant{place}'))
+        known = memory.recall(site)
+        return site, *(known or judge(program, builder.build(site, builder.work / f'mutant{place}')))
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         running, late, places = {}, [], list(range(jobs))
@@ -130,16 +157,20 @@ def try_mutants(order, count, builder, checker, work, jobs):
             for future in done:
                 places.append(running.pop(future))
                 site, state, found = future.result()
+                hangs = found and found['verdict'] == 'TIMEOUT' and not memory.recall(site)
+                if not hangs:
+                    memory.keep(site, state, found)
                 if state != 'built':
                     passed_over[state] += 1
-                elif found and found['verdict'] == 'TIMEOUT':
+                elif hangs:
                     late.append(site)
                 else:
                     results.append(mutant_report.result_of(site, found))
                     progress.tell(results)
     # Busy machines make slow checks; what hangs by itself hangs alone as well.
     for site in late:
-        _, found = judge(checker, builder.build(site, work / 'mutant0'), patient=True)
+        state, found = judge(program, builder.build(site, builder.work / 'mutant0'), patient=True)
+        memory.keep(site, state, found)
         results.append(mutant_report.result_of(site, found))
         progress.tell(results)
     turns = {(site.file, site.start, site.end, site.new): i for i, site in enumerate(order)}
@@ -179,16 +210,16 @@ def main():
             print(f'{site.file}:{site.line} [{site.rule}]\n  - {site.before}\n  + {site.after}')
         print(f'{len(order)} sites')
         return 0
-    program = words.build / 'bin/sluice'
+    program = (words.build / 'bin/sluice').resolve()
     if not program.is_file():
         raise SystemExit(f'there is no {program}; build it, or say where it is with --build')
     words.work.mkdir(parents=True, exist_ok=True)
     work = words.work.resolve()
     os.nice(10)
     builder = Builder(tree, work, {'.c': words.cc, '.cpp': words.cxx})
-    checker = Checker(program.resolve(), work)
-    check_originals(builder, checker, work, {name for file in files for name in tree.plugins_with(file)})
-    results, passed_over = try_mutants(order, words.count, builder, checker, work, words.jobs)
+    memory = Memory(tree, program, work)
+    check_originals(builder, program, memory, sorted({name for file in files for name in tree.plugins_with(file)}))
+    results, passed_over = try_mutants(order, words.count, builder, program, memory, words.jobs)
     report = mutant_report.Report(results, passed_over, ROOT / 'tests/mutants/survivors.json', words.seed)
     print(report.text())
     if words.json:
