@@ -47,6 +47,10 @@ class Tree:
         return sorted(file for file in files
                       if file.startswith('policies/') or pathlib.Path(file).name in PARTS)
 
+    def trace(self, name):
+        """What the plugin is known to do; goes along with its library."""
+        return self.root / pathlib.Path(self.plugins[name][0]).parent / f'{name}.trace.json'
+
     def plugins_with(self, file):
         return [name for name, sources in self.plugins.items() if any(file in self.reads[s] for s in sources)]
 
@@ -77,6 +81,8 @@ class Builder:
         exports = self.tree.root / 'plugins/cmake/plugin_exports.map'
         subprocess.run([compiler, '-shared', *objects, '-o', target, f'-Wl,--version-script={exports}',
                         '-Wl,-z,nodelete'], check=True)
+        if self.tree.trace(name).is_file():
+            shutil.copy(self.tree.trace(name), target.parent)
         return target
 
     def library(self, name, folder):

@@ -198,16 +198,19 @@ def find_swaps(source):
             source.add('swap', token.start, token.end, '-' if token.text == '+' else '+')
         elif token.text in {'+=', '-='}:
             source.add('swap', token.start, token.end, '-=' if token.text == '+=' else '+=')
-        elif token.text == '-' and tokens[i - 1].text in {'=', '(', ',', 'return'} and tokens[i + 1].kind == 'word':
+        elif token.text == '-' and tokens[i - 1].text in ASSIGNMENTS | {'(', ',', 'return'} and (
+                tokens[i + 1].kind == 'word'):
             source.add('swap', token.start, token.end, '')
         if token.text != '(' or tokens[i - 1].kind != 'word' or tokens[i - 1].text in NO_CALLS or i not in source.other:
             continue
         list_of = [(tokens[a].start, tokens[b - 1].end) for a, b in arguments(source, i)]
         texts = [source.text[a:b] for a, b in list_of]
+        # Texts are for people: where they stand decides nothing.
+        plain = [all(token.kind != 'text' for token in tokens[a:b]) for a, b in arguments(source, i)]
         if any(DECLARATION.fullmatch(text) or '{' in text for text in texts):
             continue
         for k in range(len(texts) - 1):
-            if texts[k] != texts[k + 1] and max(len(texts[k]), len(texts[k + 1])) <= 60:
+            if plain[k] and plain[k + 1] and texts[k] != texts[k + 1] and max(len(texts[k]), len(texts[k + 1])) <= 60:
                 between = source.text[list_of[k][1]:list_of[k + 1][0]]
                 source.add('swap', list_of[k][0], list_of[k + 1][1], texts[k + 1] + between + texts[k])
 

@@ -51,16 +51,18 @@ class Memory:
             self.known[file] = (self.tree.root / file).read_text()
         return self.known[file]
 
-    def key(self, sources, site=None):
+    def key(self, names, site=None):
         key = self.stamp.copy()
+        sources = {source for name in names for source in self.tree.plugins[name]}
         for file in sorted(set().union(*(self.tree.reads[source] for source in sources))):
             text = self.contents(file)
             key.update((mutated(text, site) if site and file == site.file else text).encode())
+        for trace in (self.tree.trace(name) for name in names):
+            key.update(trace.read_bytes() if trace.is_file() else b'')
         return key
 
     def place(self, site):
-        sources = [source for name in self.tree.plugins_with(site.file) for source in self.tree.plugins[name]]
-        return self.folder / f'{self.key(sources, site).hexdigest()}.json'
+        return self.folder / f'{self.key(self.tree.plugins_with(site.file), site).hexdigest()}.json'
 
     def recall(self, site):
         place = self.place(site)
@@ -103,7 +105,7 @@ def judge(program, builds, patient=False):
 def check_originals(builder, program, memory, plugins):
     failures = []
     for name in plugins:
-        known = memory.folder / f'{memory.key(builder.tree.plugins[name]).hexdigest()}.original'
+        known = memory.folder / f'{memory.key([name]).hexdigest()}.original'
         if known.is_file():
             continue
         library = builder.library(name, builder.work / 'originals' / name)
