@@ -39,7 +39,8 @@ int run_plugin_trace(std::span<const std::string> args) {
   const auto words = parse_words("plugin", args, options, {.names = {"FILE or NAME"}, .least = 1});
   if (!words) return kExitOk;
   const std::filesystem::path library = check::find_library(words->positional[0], Registry::search_path({}));
-  const std::filesystem::path file = words->has("out") ? words->text("out") : check::trace_file(library);
+  const std::filesystem::path file =
+      words->has("out") ? std::filesystem::path(words->text("out")) : check::trace_file(library);
   const std::vector<std::string> settings = words->list("set");
   const std::vector<check::Offer> offers = check::list_offers(library, settings);
   refuse_unknown(settings, offers);
