@@ -18,10 +18,11 @@ def result_of(site, found):
 
 
 def load_explained(file):
-    """What is known of survivors: (file, before, after) -> why."""
+    """What is known of survivors: (file, before, after) -> its entry, which says why, and whether it is `equivalent`:
+    does in all cases what the original does."""
     if not file.is_file():
         return {}
-    return {(entry['file'], entry['before'], entry['after']): entry['why'] for entry in json.loads(file.read_text())}
+    return {(entry['file'], entry['before'], entry['after']): entry for entry in json.loads(file.read_text())}
 
 
 def table(results):
@@ -46,29 +47,40 @@ class Report:
     def __init__(self, results, passed_over, explained_file, seed):
         explained = load_explained(pathlib.Path(explained_file))
         for result in results:
+            entry = explained.get((result['file'], result['before'], result['after']))
             if result['verdict'] == 'survived':
-                result['why'] = explained.get((result['file'], result['before'], result['after']))
+                result['why'] = entry and entry['why']
+                result['equivalent'] = bool(entry and entry['equivalent'])
         self.results, self.passed_over, self.seed = results, passed_over, seed
+        self.survivors = [result for result in results if result['verdict'] == 'survived']
+        self.killed = [result for result in results if result['verdict'] == 'killed']
 
     def killed_percent(self):
-        killed = sum(result['verdict'] == 'killed' for result in self.results)
-        return 100 * killed / max(len(self.results), 1)
+        return 100 * len(self.killed) / max(len(self.results), 1)
+
+    def score(self):
+        """Percent killed of the mutants that do something else."""
+        others = len(self.results) - sum(result['equivalent'] for result in self.survivors)
+        return 100 * len(self.killed) / max(others, 1)
 
     def text(self):
-        killers = collections.Counter(result['check'] for result in self.results if result['verdict'] == 'killed')
+        killers = collections.Counter(result['check'] for result in self.killed)
         lines = [table(self.results), '', 'Killed by: ' + ', '.join(
             f'{check} {count}' for check, count in killers.most_common()), '']
-        survivors = [result for result in self.results if result['verdict'] == 'survived']
-        for result in survivors:
+        for result in self.survivors:
             lines += [f'survived: {result["file"]}:{result["line"]} [{result["rule"]}]', f'  - {result["before"]}',
                       f'  + {result["after"]}', f'  explained: {result["why"]}' if result['why'] else '  NOT EXPLAINED']
-        unexplained = sum(not result['why'] for result in survivors)
-        lines += [f'{len(self.results)} mutants of seed {self.seed}: {len(self.results) - len(survivors)} killed '
-                  f'({self.killed_percent():.1f} %), {len(survivors)} survived, of which {unexplained} unexplained. '
+        equivalent = sum(result['equivalent'] for result in self.survivors)
+        unexplained = sum(not result['why'] for result in self.survivors)
+        lines += [f'{len(self.results)} mutants of seed {self.seed}: {len(self.killed)} killed '
+                  f'({self.killed_percent():.1f} %), {killers["trace-same"]} of them by nothing before their traces; '
+                  f'{len(self.survivors)} survived, {equivalent} of them equivalent, {unexplained} unexplained. '
+                  f'Of those that are not equivalent {self.score():.1f} % were killed. '
                   f'Passed over: {self.passed_over["does not compile"]} that do not compile, '
                   f'{self.passed_over["same code"]} that compile to the same code.']
         return '\n'.join(lines)
 
     def json(self):
-        return json.dumps({'seed': self.seed, 'killed_percent': self.killed_percent(), 'passed_over': self.passed_over,
+        return json.dumps({'seed': self.seed, 'killed_percent': self.killed_percent(), 'score': self.score(),
+                           'passed_over': self.passed_over,
                            'mutants': self.results}, indent=1) + '\n'

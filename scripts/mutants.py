@@ -186,7 +186,7 @@ def parse():
     parser.add_argument('--count', type=int, default=120, help='mutants to try (120)')
     parser.add_argument('--only', action='append', default=[], metavar='FILE', help='of this file; may be repeated')
     parser.add_argument('--jobs', type=int, default=1, help='mutants at a time (1)')
-    parser.add_argument('--least', type=float, default=90, metavar='PERCENT', help='that must be killed (90)')
+    parser.add_argument('--least', type=float, default=90, metavar='PERCENT', help='of those that are not equivalent that must be killed (90)')
     parser.add_argument('--build', type=pathlib.Path, default=ROOT / 'build/release', metavar='FOLDER',
                         help='where bin/sluice is (build/release)')
     parser.add_argument('--work', type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / 'sluice-mutants',
@@ -226,7 +226,7 @@ def main():
     print(report.text())
     if words.json:
         words.json.write_text(report.json())
-    return 0 if report.killed_percent() >= words.least else 1
+    return 0 if report.score() >= words.least else 1
 
 
 if __name__ == '__main__':
