@@ -20,9 +20,7 @@ struct Finding {
 // Of the check of the trace, and what else failed.
 class CheckTraces : public ::testing::Test {
  protected:
-  void place(const fs::path& library) {
-    fs::copy_file(library, placed(), fs::copy_options::overwrite_existing);
-  }
+  void place(const fs::path& library) { fs::copy_file(library, placed(), fs::copy_options::overwrite_existing); }
   fs::path placed() const { return folder_ / "placed.sluice.so"; }
   fs::path trace() const { return folder_ / "placed.trace.json"; }
 
