@@ -12,6 +12,7 @@ int run_config(std::span<const std::string> args);
 int run_inspect(std::span<const std::string> args);
 int run_plugin(std::span<const std::string> args);
 int run_plugin_check(std::span<const std::string> args);  // `sluice plugin check`
+int run_plugin_trace(std::span<const std::string> args);  // `sluice plugin trace`
 int run_plugin_try(std::span<const std::string> args);    // `sluice plugin try`
 int run_ppl(std::span<const std::string> args);
 int run_quantize(std::span<const std::string> args);

@@ -170,6 +170,7 @@ int describe(const Words& words) {
 
 int run_plugin(std::span<const std::string> args) {
   if (!args.empty() && args[0] == "check") return run_plugin_check(args.subspan(1));
+  if (!args.empty() && args[0] == "trace") return run_plugin_trace(args.subspan(1));
   if (!args.empty() && args[0] == "try") return run_plugin_try(args.subspan(1));
   po::options_description options = output_options("md|json");
   options.add_options()("markdown", "describe: as Markdown")(
@@ -190,7 +191,7 @@ int run_plugin(std::span<const std::string> args) {
   if (verb == "new" && named) return new_plugin(*words);
   if (verb == "new") throw Error("sluice plugin new needs a name for the policy, as in `sluice plugin new my_evictor`");
   if (verb == "describe") throw Error("sluice plugin describe needs a module's name (see `sluice plugin list`)");
-  const std::vector<std::string> verbs = {"list", "describe", "check", "new"};
+  const std::vector<std::string> verbs = {"list", "describe", "check", "new", "trace"};
   if (verb == "list") throw Error("sluice plugin list takes no name; `sluice plugin describe NAME` tells of one");
   throw Error(fmt::format("sluice plugin does not know \"{}\"{}", verb, did_you_mean(verb, verbs)));
 }

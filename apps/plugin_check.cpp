@@ -40,6 +40,7 @@ check::RunOptions run_options(const Words& words) {
   options.limit_seconds = words.number("limit", 0, 0.01, 1e6);
   options.include = words.text("include");
   options.in_process = words.has("in-process");
+  options.first_failure = words.has("first");
   options.stop = &interrupt_flag();
   for (const std::string& setting : options.settings)
     if (setting.find('=') == std::string::npos)
@@ -64,7 +65,7 @@ int run_plugin_check(std::span<const std::string> args) {
   po::options_description options;
   add_subject_options(options);
   options.add_options()("json", "the result as JSON")("only-failed", "print what failed and the counts")(
-      "include", text("REGEX"), "run checks whose names match")(
+      "first", "stop at the first failure")("include", text("REGEX"), "run checks whose names match")(
       "fuzz", text("SECONDS"), "repeat the checks of each module with new seeds for so long")(
       "limit", text("SECONDS"), "end every check after so long (default: its own limit)")(
       "in-process", "no children: for debuggers; a crash ends the program")("list", "list the checks there are")(

@@ -61,6 +61,7 @@ Examples:
      run_bench},
     {"plugin", "list, describe and check plugins, begin one of your own",
      R"(list | describe [NAME] [--markdown] | check FILE|NAME... [--set K=V] | new NAME [--kind K] [--lang L]
+trace FILE|NAME [--set K=V] [--out FILE]
 
   list      every module found, and why some libraries cannot be used
   describe  a module's parameters, where it comes from, what it can do; --markdown without a NAME: all policies
@@ -68,6 +69,7 @@ Examples:
             failed the line that runs it again, and exits with 1 then. `sluice plugin check --help` names its options,
             docs/plugin-check.md what is checked
   new       a folder with a small policy to edit: source, tests, CMake project, configuration
+  trace     writes down what a plugin does on fixed inputs; beside its library, `check` compares with it
 
 Examples:
   sluice plugin list

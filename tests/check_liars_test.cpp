@@ -79,6 +79,7 @@ constexpr Lie kLies[] = {
     {"lane_per_head", "evictor-layer"},
     {"short_batch", "evictor-number"},
     {"silent_refusal", "evictor-refusals"},
+    {"trusting_lane", "evictor-refusals"},
     {"changed_by_refusal", "evictor-refusals"},
     {"short_counter", "evictor-budget"},
     {"short_prompt", "evictor-prompt"},

@@ -55,5 +55,6 @@ std::span<const Check> codec_checks();
 std::span<const Check> backend_checks();
 std::span<const Check> pipeline_checks();   // of evictors and codecs, on a tiny random model
 std::span<const Check> extension_checks();  // of evictors that offer sluice/extensions.h
+std::span<const Check> trace_checks();      // of evictors and codecs that ship a trace
 
 }  // namespace sluice::check

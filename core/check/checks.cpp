@@ -18,6 +18,8 @@ std::span<const Area> areas() {
       {"backend", "every backend", SLUICE_BACKEND, false, false, backend_checks},
       {"pipeline", "every evictor and codec that failed nothing above, on a tiny random model",
        SLUICE_EVICTOR " " SLUICE_CODEC, false, true, pipeline_checks},
+      {"trace", "every evictor and codec that ships a trace", SLUICE_EVICTOR " " SLUICE_CODEC, false, false,
+       trace_checks},
   };
   return kAreas;
 }

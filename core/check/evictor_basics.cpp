@@ -18,6 +18,20 @@ const sluice_evictor& table_of(const Subject& subject) {
 
 constexpr Habits kPlain{.moves = false, .reuses_late = false};
 
+void refuse_too_many(const Subject& subject, uint32_t lanes) {
+  const Trial trial(subject, lanes, 4);
+  EvictorDriver driver = trial.driver(1, kPlain);
+  driver.insert(20);
+  driver.observe(20, trial.attention(0));
+  const GuardedState before = driver.state();
+  const sluice_status status = driver.try_select(21);
+  const std::string what = fmt::format("21 victims of 20 tokens in {} lanes", lanes);
+  if (status == SLUICE_OK) fail("select() claims to name " + what);
+  expect(!static_cast<HostState*>(trial.evictor.host()->ctx)->take_message().empty(),
+         fmt::format("select() refuses {} with status {} and gives no message", what, status));
+  expect(driver.state() == before, fmt::format("select() refuses {} and changes its state", what));
+}
+
 }  // namespace
 
 void evictor_create(const Subject& subject) {
@@ -112,22 +126,10 @@ void evictor_number(const Subject& subject) {
 }
 
 void evictor_refusals(const Subject& subject) {
-  const Trial trial(subject, 2, 4);
-  const auto refusal = [&](const EvictorDriver& driver, sluice_status status, const GuardedState& before,
-                           const char* what) {
-    if (status == SLUICE_OK) fail(fmt::format("select() claims to name {}", what));
-    HostState& host = *static_cast<HostState*>(trial.evictor.host()->ctx);
-    expect(!host.take_message().empty(),
-           fmt::format("select() refuses {} with status {} and gives no message", what, status));
-    expect(driver.state() == before, fmt::format("select() refuses {} and changes its state", what));
-  };
-  EvictorDriver driver = trial.driver(1, kPlain);
-  driver.insert(20);
-  driver.observe(20, trial.attention(0));
-  const GuardedState before = driver.state();
-  refusal(driver, driver.try_select(21), before, "21 victims of 20 tokens");
+  for (uint32_t lanes : {2u, 1u}) refuse_too_many(subject, lanes);
 
   // Budgets that leave nothing after an eviction.
+  const Trial trial(subject, 2, 4);
   for (uint32_t budget : {1u, 3u, 15u}) {
     Shape narrow = trial.shape;
     narrow.budget = budget, narrow.interval = 16, narrow.capacity = budget + 16;

@@ -100,10 +100,11 @@ class Runner {
   std::string run_list(const Area& area, Task task, std::string broken, double fuzz_seconds = 0) {
     for (const Check& check : area.checks()) {
       if (!wanted(check)) continue;
-      if (options_.stop && *options_.stop) break;
+      if (over_ || (options_.stop && *options_.stop)) break;
       Row row{task, {Verdict::kSkip, broken, "", 0}};
       row.task.check = check.name;
       if (broken.empty()) row.result = repeat(row.task, check, fuzz_seconds);
+      over_ = options_.first_failure && failed(row.result.verdict);
       const bool unusable =
           failed(row.result.verdict) || (row.result.verdict == Verdict::kSkip && check.ground && !task.module.empty());
       if (broken.empty() && check.ground && unusable)
@@ -141,6 +142,7 @@ class Runner {
   const std::function<void(const Row&)>& on_row_;
   std::regex include_;
   std::set<std::string> parameters_;
+  bool over_ = false;  // no further check is to begin
 };
 
 }  // namespace

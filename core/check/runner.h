@@ -20,6 +20,7 @@ struct RunOptions {
   double limit_seconds = 0;  // of every check; 0: its own
   std::string include;       // a regular expression that names of checks must match in part; empty: all
   bool in_process = false;
+  bool first_failure = false;               // no further check begins once one failed
   const std::atomic<bool>* stop = nullptr;  // set: no further check begins
 };
 

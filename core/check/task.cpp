@@ -51,29 +51,13 @@ const sluice_module& find_module(const Registry& registry, const Task& task) {
 }
 
 void run_check(const Check& check, const Task& task) {
+  if (!task.module.empty()) return with_module(task, check.run);
   ThreadPool pool(1);
+  Registry none({}, pool);
   Subject subject;
   subject.library = task.library;
   subject.seed = task.seed;
-  if (task.module.empty()) {
-    Registry none({}, pool);
-    subject.registry = &none;
-    return check.run(subject);
-  }
-  // First the library, so that its modules win over others of their names.
-  std::vector<std::filesystem::path> places = {task.library};
-  for (std::filesystem::path& folder : Registry::search_path({})) places.push_back(std::move(folder));
-  Registry registry(places, pool);
-  registry.read_part_params_with(read_part_params);
-  subject.registry = &registry;
-  subject.module = &find_module(registry, task);
-  for (const sluice_param& param : std::span(subject.module->params, subject.module->param_count)) {
-    const auto is_set = [&](const std::string& setting) { return setting.starts_with(std::string(param.name) + "="); };
-    if (param.required && std::none_of(task.settings.begin(), task.settings.end(), is_set))
-      skip(fmt::format("its parameter \"{}\" has no default: give --set {}=...", param.name, param.name));
-  }
-  const ModuleChoice choice = choice_of(task.module, task.settings);
-  subject.values = resolve_params(*subject.module, choice);
+  subject.registry = &none;
   check.run(subject);
 }
 
@@ -119,6 +103,28 @@ std::string Task::command() const {
   std::string line = "sluice";
   for (const std::string& word : words()) line += " " + quoted(word);
   return line;
+}
+
+void with_module(const Task& task, const std::function<void(const Subject& subject)>& job) {
+  ThreadPool pool(1);
+  Subject subject;
+  subject.library = task.library;
+  subject.seed = task.seed;
+  // First the library, so that its modules win over others of their names.
+  std::vector<std::filesystem::path> places = {task.library};
+  for (std::filesystem::path& folder : Registry::search_path({})) places.push_back(std::move(folder));
+  Registry registry(places, pool);
+  registry.read_part_params_with(read_part_params);
+  subject.registry = &registry;
+  subject.module = &find_module(registry, task);
+  for (const sluice_param& param : std::span(subject.module->params, subject.module->param_count)) {
+    const auto is_set = [&](const std::string& setting) { return setting.starts_with(std::string(param.name) + "="); };
+    if (param.required && std::none_of(task.settings.begin(), task.settings.end(), is_set))
+      skip(fmt::format("its parameter \"{}\" has no default: give --set {}=...", param.name, param.name));
+  }
+  const ModuleChoice choice = choice_of(task.module, task.settings);
+  subject.values = resolve_params(*subject.module, choice);
+  job(subject);
 }
 
 Result run_task(const Task& task) {

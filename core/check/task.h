@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct Result {
 };
 
 Result run_task(const Task& task);
+// Hands `job` the module that a task names, loaded and with its parameters. Throws Error where there is none.
+void with_module(const Task& task, const std::function<void(const Subject& subject)>& job);
 
 // What a library offers. Loads it: for a child.
 struct Offer {

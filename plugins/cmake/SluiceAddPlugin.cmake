@@ -1,6 +1,7 @@
 # sluice_add_plugin(NAME SOURCES...): a plugin NAME.sluice.so that exports sluice_plugin_entry and nothing
 # else. Used by this tree and, from the installed package, by third parties. Where the program is known
-# (SLUICE_PROGRAM), a test check_NAME runs `sluice plugin check` on it.
+# (SLUICE_PROGRAM), a test check_NAME runs `sluice plugin check` on it. A NAME.trace.json beside the first source goes
+# along with the library.
 function(sluice_add_plugin name)
   add_library(${name} MODULE ${ARGN})
   target_link_libraries(${name} PRIVATE Sluice::plugin)
@@ -18,6 +19,18 @@ function(sluice_add_plugin name)
   set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS ${script})
   if(NOT SLUICE_SANITIZE)
     target_link_options(${name} PRIVATE -Wl,-z,defs)
+  endif()
+  cmake_path(ABSOLUTE_PATH ARGV1 BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE trace)
+  cmake_path(REPLACE_FILENAME trace ${name}.trace.json)
+  if(EXISTS ${trace})
+    get_target_property(folder ${name} LIBRARY_OUTPUT_DIRECTORY)
+    if(NOT folder)
+      set(folder ${CMAKE_CURRENT_BINARY_DIR})
+    endif()
+    configure_file(${trace} ${folder}/${name}.trace.json COPYONLY)
+    if(SLUICE_PLUGIN_OUTPUT)
+      install(FILES ${trace} DESTINATION ${CMAKE_INSTALL_LIBDIR}/sluice COMPONENT sluice)
+    endif()
   endif()
   if(SLUICE_PROGRAM)
     add_test(NAME check_${name} COMMAND ${SLUICE_PROGRAM} plugin check $<TARGET_FILE:${name}>)

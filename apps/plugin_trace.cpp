@@ -1,0 +1,65 @@
+// `sluice plugin trace`: writes down what a plugin's modules do on fixed inputs, for `plugin check` to compare with
+// later. What a trace holds is core/check/trace.h's business.
+#include <fmt/format.h>
+
+#include <set>
+
+#include "apps/commands.h"
+#include "apps/options.h"
+#include "apps/output.h"
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/check/checks.h"
+#include "core/check/runner.h"
+#include "core/check/task.h"
+#include "core/check/trace.h"
+
+namespace sluice {
+namespace {
+
+constexpr const char* kCheck = "trace-same";
+
+void refuse_unknown(const std::vector<std::string>& settings, const std::vector<check::Offer>& offers) {
+  std::set<std::string> names;
+  for (const check::Offer& offer : offers) names.insert(offer.parameters.begin(), offer.parameters.end());
+  for (const std::string& setting : settings)
+    if (const std::string name = setting.substr(0, setting.find('=')); !names.count(name))
+      throw Error(fmt::format("sluice plugin trace: --set {}: no module here has a parameter \"{}\"{}; there are: {}",
+                              printable(setting), printable(name), did_you_mean(name, names), join(names)));
+}
+
+}  // namespace
+
+int run_plugin_trace(std::span<const std::string> args) {
+  po::options_description options;
+  options.add_options()("set", po::value<std::vector<std::string>>()->composing()->value_name("K=V"),
+                        "set a parameter of the modules that have it; may be repeated")(
+      "out", po::value<std::string>()->value_name("FILE"),
+      "the file that gets the traces (default: NAME.trace.json beside NAME.sluice.so)");
+  const auto words = parse_words("plugin", args, options, {.names = {"FILE or NAME"}, .least = 1});
+  if (!words) return kExitOk;
+  const std::filesystem::path library = check::find_library(words->positional[0], Registry::search_path({}));
+  const std::filesystem::path file =
+      words->has("out") ? std::filesystem::path(words->text("out")) : check::trace_file(library);
+  const std::vector<std::string> settings = words->list("set");
+  const std::vector<check::Offer> offers = check::list_offers(library, settings);
+  refuse_unknown(settings, offers);
+  size_t traces = 0;
+  for (const check::Offer& offer : offers) {
+    if (!offer.mistake.empty()) throw Error(offer.mistake);
+    if (!check::is_for(kCheck, offer.interface_id)) continue;
+    if (!offer.reason.empty()) throw Error(fmt::format("\"{}\" is unavailable: {}", offer.name, offer.reason));
+    const check::Task task{kCheck, library, offer.interface_id, offer.name, offer.settings};
+    try {
+      check::with_module(task, [&](const check::Subject& subject) { check::keep_trace(subject, file); });
+    } catch (const check::Outcome& outcome) {
+      throw Error(fmt::format("\"{}\" gives no trace: {}", offer.name, outcome.what()), kExitFailed);
+    }
+    write_stdout(fmt::format("{}: a trace of {}\n", file.string(), offer.name));
+    traces++;
+  }
+  if (traces == 0) throw Error(fmt::format("{} offers neither an evictor nor a codec", library.string()));
+  return kExitOk;
+}
+
+}  // namespace sluice
