@@ -14,6 +14,7 @@
 #include "core/base/text.h"
 #include "core/config/config.h"
 #include "core/model/model_file.h"
+#include "core/model/model_tokenizer.h"
 
 namespace sluice {
 namespace {
@@ -149,6 +150,7 @@ int run_inspect(std::span<const std::string> args) {
   if (!words) return kExitOk;
   const bool json = output_format(*words, "md|json") == "json";
   const auto model = ModelFile::open(find_model(words->positional[0], {}));
+  make_tokenizer(*model);  // its tables are what may still not fit
   const bool tensors = words->has("tensors");
   const std::string text =
       json ? to_json(*model, tensors).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"

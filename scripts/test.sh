@@ -2,8 +2,8 @@
 # Builds and tests everything that this machine can: release with warnings as errors and all tests, the unit tests
 # again under address and undefined-behaviour sanitizers, CUDA for one architecture where a toolkit is. Under 30 minutes
 # on two cores. --all adds the long tests, all tests and longer fuzzing under the sanitizers (but for tests on the real
-# model: the tiny ones run the same code in a hundredth of the time), the thread sanitizer, and NEON under emulation.
-# Safe to repeat. Lists what was skipped and why; the last line counts.
+# model: the tiny ones run the same code in a hundredth of the time), the thread sanitizer, NEON under emulation, and
+# the fuzzers where clang is. Safe to repeat. Lists what was skipped and why; the last line counts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -46,15 +46,16 @@ skip() {
   note skipped "$1" "$2"
 }
 
-emulated() { # emulated NAME SCRIPT; 77 means that something is missing here, and the last line says what
-  local status=0
-  echo "== $1"
-  "$2" > "$results/emulated.log" 2>&1 || status=$?
-  cat "$results/emulated.log"
+scripted() { # scripted NAME SCRIPT WORDS...; 77 means that something is missing here, and the last line says what
+  local name=$1 status=0
+  shift
+  echo "== $name"
+  "$@" > "$results/script.log" 2>&1 || status=$?
+  cat "$results/script.log"
   case $status in
-    0) note passed "$1" "" ;;
-    77) skip "$1" "$(tail -n 1 "$results/emulated.log")" ;;
-    *) note failed "$1" "$2" ;;
+    0) note passed "$name" "" ;;
+    77) skip "$name" "$(tail -n 1 "$results/script.log")" ;;
+    *) note failed "$name" "$*" ;;
   esac
 }
 
@@ -107,8 +108,9 @@ fi
 
 if ((all)); then
   if step "tsan build" build tsan -DSLUICE_WERROR=ON; then run_tests tsan --label-exclude long --exclude-regex "$real_model"; fi
-  emulated "NEON under emulation" scripts/neon_check.sh
+  scripted "NEON under emulation" scripts/neon_check.sh
+  scripted "fuzzing" scripts/fuzz.sh 20
 fi
-emulated "AVX-512 in plain C++" scripts/avx512_check.sh
+scripted "AVX-512 in plain C++" scripts/avx512_check.sh
 
 python3 scripts/count_tests.py $results

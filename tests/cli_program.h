@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ namespace sluice::testing {
 struct Outcome {
   int code = -1;
   std::string out, err;
+  uint64_t peak = 0;  // bytes of memory at its worst moment; at least what the starting process had
 };
 
 class Program {
@@ -51,9 +53,10 @@ class Program {
     return ended_;
   }
   Outcome wait() {
-    if (!ended_) waitpid(child_, &status_, 0);
+    rusage used{};
+    if (!ended_) wait4(child_, &status_, 0, &used);
     EXPECT_TRUE(WIFEXITED(status_)) << "ended by signal " << WTERMSIG(status_);
-    return {WEXITSTATUS(status_), read_file(out()), read_file(err())};
+    return {WEXITSTATUS(status_), read_file(out()), read_file(err()), uint64_t(used.ru_maxrss) * 1024};
   }
 
  private:

@@ -181,6 +181,8 @@ std::string read_file(const std::filesystem::path& path, uint64_t limit, const s
   struct stat status {};
   if (::fstat(file.value(), &status) != 0) fail_reading(path, reason_text(errno));
   if (S_ISDIR(status.st_mode)) fail_reading(path, "is a folder, expected a file");
+  const auto too_large = [&] { fail_reading(path, fmt::format("is larger than {} bytes", limit)); };
+  if (S_ISREG(status.st_mode) && uint64_t(status.st_size) > limit) too_large();
   std::string text;
   for (;;) {
     // One more than the size says, so that a regular file ends in one round.
@@ -195,7 +197,7 @@ std::string read_file(const std::filesystem::path& path, uint64_t limit, const s
     if (got < 0 && (reason == EINTR || reason == EAGAIN)) continue;
     if (got < 0) fail_reading(path, fmt::format("cannot be read: {}", reason_text(reason)));
     if (got == 0) return text;
-    if (text.size() > limit) fail_reading(path, fmt::format("is larger than {} bytes", limit));
+    if (text.size() > limit) too_large();
   }
 }
 

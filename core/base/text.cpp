@@ -62,7 +62,7 @@ std::string did_you_mean(std::string_view name, std::span<const std::string_view
   // A third of the letters may be wrong, one in short names; with nothing in common it is no misspelling.
   const size_t longer = std::max(name.size(), best.size());
   if (best.empty() || best_distance > std::max<size_t>(1, longer / 3) || best_distance >= longer) return "";
-  return fmt::format(" (did you mean \"{}\"?)", best);
+  return fmt::format(" (did you mean \"{}\"?)", printable(best));
 }
 
 std::string human_bytes(uint64_t bytes) {

@@ -11,6 +11,22 @@ namespace sluice {
 namespace {
 
 constexpr size_t kMostPolicies = 10000;
+constexpr size_t kMostBytes = size_t(64) << 20;  // of all policies together
+
+// About what a value takes: a sweep copies it for every policy.
+size_t bytes_of(const Node& node);
+size_t bytes_of(const Table& table) {
+  size_t bytes = 0;
+  for (const Table::Entry& entry : table.entries) bytes += sizeof entry + entry.key.size() + bytes_of(entry.node);
+  return bytes;
+}
+size_t bytes_of(const Node& node) {
+  if (const Table* table = node.table()) return bytes_of(*table);
+  size_t bytes = node.text() ? node.text()->size() : 0;
+  if (const auto* list = node.array())
+    for (const Node& element : *list) bytes += sizeof element + bytes_of(element);
+  return bytes;
+}
 
 Table command_table(std::span<const std::string> overrides, Mistakes& mistakes) {
   Table all;
@@ -140,6 +156,7 @@ std::vector<Expanded> sweep(const FileLayers& layers, const Table& sweep_table, 
   }
 
   std::vector<Expanded> policies;
+  size_t bytes = 0;
   for (const Variant& variant : variants) {
     for (size_t combination = 0; combination < combinations; ++combination) {
       // The first axis turns slowest.
@@ -161,9 +178,15 @@ std::vector<Expanded> sweep(const FileLayers& layers, const Table& sweep_table, 
       merge(table, command);
       table.erase("sweep");
       table.erase("name");
+      bytes += name.size() + bytes_of(table);
+      if (bytes > kMostBytes) {
+        mistakes.add(axes.empty() ? variant.place : axes.front().values.front().place,
+                     fmt::format("[sweep] gives policies of more than {} MiB together", kMostBytes >> 20));
+        return {};
+      }
       for (const Expanded& other : policies) {
         if (other.name == name)
-          mistakes.add(variant.place, fmt::format("two policies of the sweep are called \"{}\"", name));
+          mistakes.add(variant.place, fmt::format("two policies of the sweep are called \"{}\"", printable(name)));
       }
       policies.push_back({std::move(name), std::move(table)});
     }

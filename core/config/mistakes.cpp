@@ -1,6 +1,8 @@
 // See mistakes.h: lines sorted by where they stand, in the order in which their files were met.
 #include "core/config/mistakes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <tuple>
@@ -10,6 +12,8 @@
 
 namespace sluice {
 namespace {
+
+constexpr size_t kMostLines = 100;  // nobody reads more, and looking for lines said twice takes their square
 
 // "configs/x.toml:12:1: ..." as the file and its numbers; lines without numbers come last.
 struct Position {
@@ -41,7 +45,11 @@ void Mistakes::add(const Place& place, std::string_view message) {
 
 void Mistakes::add_lines(std::string_view lines) {
   for (const std::string_view line : split(lines, '\n')) {
-    if (!line.empty() && std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.emplace_back(line);
+    if (line.empty() || std::find(lines_.begin(), lines_.end(), line) != lines_.end()) continue;
+    if (lines_.size() < kMostLines)
+      lines_.emplace_back(line);
+    else
+      more_ = true;
   }
 }
 
@@ -60,6 +68,7 @@ void Mistakes::raise() const {
     const Position pa = position_of(a), pb = position_of(b);
     return std::tuple(rank(pa.file), pa.line, pa.column) < std::tuple(rank(pb.file), pb.line, pb.column);
   });
+  if (more_) sorted.push_back(fmt::format("there are more mistakes; these are the first {}", kMostLines));
   throw Error(join(sorted, "\n"));
 }
 

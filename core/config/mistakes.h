@@ -15,11 +15,14 @@ class Mistakes {
   // A message that opens itself, or several of them, a line each.
   void add_lines(std::string_view lines);
   bool empty() const { return lines_.empty(); }
-  // Throws one Error if there are any: files in the order they were met, each by line and column, no line twice.
+  bool full() const { return more_; }  // what is added now is not shown any more
+  // Throws one Error if there are any: files in the order they were met, each by line and column, no line twice. Of
+  // very many, only the first that were added.
   void raise() const;
 
  private:
   std::vector<std::string> lines_;
+  bool more_ = false;  // than lines_ has
 };
 
 }  // namespace sluice

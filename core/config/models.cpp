@@ -54,7 +54,7 @@ fs::path find_model(const std::string& name, const Place& place) {
     if (fs::exists(path, error)) return path;
   }
   std::vector<std::string> texts;
-  for (const fs::path& path : tries) texts.push_back(path.string());
+  for (const fs::path& path : tries) texts.push_back(printable(path.string(), 500));
   throw Error(fmt::format("{}there is no model \"{}\"{}; looked for {}", where, printable(name),
                           did_you_mean(name, names_in(cache)), join(texts)));
 }

@@ -27,16 +27,21 @@ std::vector<std::string_view> keys_of(std::string_view section) {
   return names;
 }
 
-Config defaults(Mistakes& mistakes) {
-  Config config;
-  for (const Key& key : schema_keys()) {
-    if (key.initial.empty()) continue;
-    const Table table = read_override(fmt::format("value={}", key.initial), mistakes);
-    Node node = *table.find("value");
-    node.place = {};
-    key.set(config, node);
-  }
-  return config;
+// Made once: a sweep needs them for every policy.
+const Config& defaults() {
+  static const Config made = [] {
+    Config config;
+    Mistakes none;
+    for (const Key& key : schema_keys()) {
+      if (key.initial.empty()) continue;
+      const Table table = read_override(fmt::format("value={}", key.initial), none);
+      Node node = *table.find("value");
+      node.place = {};
+      key.set(config, node);
+    }
+    return config;
+  }();
+  return made;
 }
 
 bool names_nothing(const std::string& name) { return name.empty() || name == "none"; }
@@ -62,6 +67,7 @@ struct Parser {
 
   void plain_section(std::string_view section, const Table& table) {
     for (const Table::Entry& entry : table.entries) {
+      if (mistakes.full()) return;
       if (known_key(section, entry.key, entry.node)) continue;
       const auto names = keys_of(section);
       mistakes.add(entry.key_place, fmt::format("[{}] has no \"{}\"; it takes: {}{}", section, printable(entry.key),
@@ -148,6 +154,7 @@ struct Parser {
     const auto* list = node.array();
     if (!list) return mistakes.add(node.place, fmt::format("[[layers]] is an array of tables, not {}", found(node)));
     for (const Node& element : *list) {
+      if (mistakes.full()) return;
       if (!element.table()) {
         mistakes.add(element.place, fmt::format("[[layers]] is a table, not {}", found(element)));
         continue;
@@ -174,6 +181,7 @@ struct Parser {
       if (range.first > other.last || range.last < other.first) continue;
       mistakes.add(range.place, fmt::format("[[layers]] {}-{} overlaps {}-{} at {}", range.first, range.last,
                                             other.first, other.last, other.place.text));
+      break;  // one is enough to find it by, and all of them could be very many
     }
     for (const Table::Entry& entry : table.entries) {
       if (entry.key == "range" || entry.key == "evictor" || entry.key == "codec") continue;
@@ -252,6 +260,7 @@ struct Parser {
 
   void parse(const Table& root) {
     for (const Table::Entry& entry : root.entries) {
+      if (mistakes.full()) return;
       const std::string& name = entry.key;
       if (name == "evictor" || name == "codec" || name == "layers") continue;
       const bool section = name != "sweep" && !keys_of(name).empty() && !find_key(name);
@@ -303,7 +312,7 @@ Node layered(const Node* pipeline, const Node& layers) {
 
 Config parse_table(const Table& table, const std::string& name, const std::filesystem::path& file,
                    const Registry* registry, Mistakes& mistakes) {
-  Parser parser{registry, mistakes, defaults(mistakes)};
+  Parser parser{registry, mistakes, defaults()};
   parser.config.name = name;
   parser.config.file = file;
   parser.parse(table);

@@ -11,12 +11,15 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/config/toml_depth.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr uint64_t kFileLimit = 4 << 20;
+constexpr uint64_t kFileLimit = 256 << 10;
+constexpr size_t kNestingLimit = 32;  // tables in tables; the parts of a key
+constexpr size_t kKeyLimit = 4096;    // of a file with all that it extends
 constexpr size_t kDepthLimit = 32;
 constexpr size_t kExtendLimit = 64;  // files that extend two others each would otherwise be read 2^depth times
 
@@ -40,7 +43,13 @@ struct Converter {
       const auto &x = a.first->source().begin, &y = b.first->source().begin;
       return std::pair(x.line, x.column) < std::pair(y.line, y.column);
     });
-    for (const auto& [key, node] : order) to.set(std::string(key->str()), place(key->source()), convert(*node));
+    for (const auto& [key, node] : order) {
+      // In sweeps, dots within quotes lead into tables as well.
+      if (std::count(key->str().begin(), key->str().end(), '.') >= std::ptrdiff_t(kNestingLimit))
+        mistakes.add(place(key->source()), fmt::format("a key of more than {} parts", kNestingLimit));
+      else
+        to.set(std::string(key->str()), place(key->source()), convert(*node));
+    }
     return to;
   }
 
@@ -69,6 +78,28 @@ struct Converter {
   }
 };
 
+// As toml::parse, but text that nests too deep is refused before a table is made of it.
+toml::table parse_toml(std::string_view text, const std::string& origin = {}) {
+  if (const auto deep = deeper_than(text, kNestingLimit))
+    throw toml::parse_error(fmt::format("nests deeper than {} levels", kNestingLimit).c_str(),
+                            toml::source_position{deep->line, deep->column});
+  return toml::parse(text, std::string_view(origin));
+}
+
+size_t keys_in(const Node& node);
+size_t keys_in(const Table& table) {
+  size_t keys = table.entries.size();
+  for (const Table::Entry& entry : table.entries) keys += keys_in(entry.node);
+  return keys;
+}
+size_t keys_in(const Node& node) {
+  if (const Table* table = node.table()) return keys_in(*table);
+  size_t keys = 0;
+  if (const auto* list = node.array())
+    for (const Node& element : *list) keys += keys_in(element);
+  return keys;
+}
+
 std::string key_text(std::string_view key) {
   const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
@@ -94,7 +125,7 @@ std::string similar_file(const fs::path& file) {
   std::sort(names.begin(), names.end());  // of equally near ones always the same
   const std::string name = file.filename().string();
   if (std::find(names.begin(), names.end(), name + ".toml") != names.end())
-    return fmt::format(" (did you mean \"{}.toml\"?)", name);
+    return fmt::format(" (did you mean \"{}.toml\"?)", printable(name));
   return did_you_mean(name, names);
 }
 
@@ -104,14 +135,21 @@ struct Reader {
   std::vector<fs::path> chain;        // canonical
   std::vector<std::string> readable;  // the same as the user wrote them
   size_t extends_followed = 0;        // repetitions included
+  size_t keys_read = 0;               // of all files
 
   FileLayers layers(const fs::path& file) {
     std::error_code error;
     const fs::path canonical = fs::weakly_canonical(file, error);
     chain.push_back(error ? file : canonical);
-    readable.push_back(file.string());
+    readable.push_back(printable(file.string(), 500));
     FileLayers result;
     result.own = read_table(file, mistakes);
+    const bool fits = keys_read <= kKeyLimit;
+    keys_read += keys_in(result.own);
+    if (keys_read > kKeyLimit) {
+      if (fits) mistakes.add({file.string()}, fmt::format("holds more than {} keys, with what it extends", kKeyLimit));
+      result.own = {};
+    }
     if (const Node* extends = result.own.find("extends")) {
       result.base = extended(*extends);
       result.own.erase("extends");
@@ -145,20 +183,27 @@ struct Reader {
       return;
     }
     const fs::path file = (element.place.folder / *name).lexically_normal();
+    const std::string shown = printable(file.string(), 500);
     std::error_code error;
     const fs::path canonical = fs::weakly_canonical(file, error);
     const auto again = std::find(chain.begin(), chain.end(), canonical);
     if (again != chain.end()) {
       const std::vector<std::string> loop(readable.begin() + (again - chain.begin()), readable.end());
-      mistakes.add(element.place, fmt::format("extends goes in a circle: {} -> {}", join(loop, " -> "), file.string()));
+      mistakes.add(element.place, fmt::format("extends goes in a circle: {} -> {}", join(loop, " -> "), shown));
       return;
     }
     if (chain.size() >= kDepthLimit) {
       mistakes.add(element.place, fmt::format("extends is more than {} files deep", kDepthLimit));
       return;
     }
-    if (!fs::exists(file, error)) {
-      mistakes.add(element.place, fmt::format("extends {}, which does not exist{}", file.string(), similar_file(file)));
+    const fs::file_type type = fs::status(file, error).type();
+    if (type == fs::file_type::not_found) {
+      mistakes.add(element.place, fmt::format("extends {}, which does not exist{}", shown, similar_file(file)));
+      return;
+    }
+    // A pipe or a terminal would be waited for.
+    if (type != fs::file_type::regular) {
+      mistakes.add(element.place, fmt::format("extends {}, which is no file", shown));
       return;
     }
     Table merged = layers(file).merged();
@@ -279,7 +324,7 @@ Table read_table(const fs::path& file, Mistakes& mistakes) {
   }
   const Converter converter{file.string(), file.parent_path(), false, mistakes};
   try {
-    return converter.table(toml::parse(std::string_view(text), std::string_view(converter.origin)));
+    return converter.table(parse_toml(text, converter.origin));
   } catch (const toml::parse_error& error) {
     mistakes.add(converter.place(error.source()), error.description());
     return {};
@@ -293,7 +338,7 @@ Table read_override(std::string_view text, Mistakes& mistakes) {
   const Converter converter{place.text, {}, true, mistakes};
   const auto parse = [](const std::string& line) -> std::optional<toml::table> {
     try {
-      return toml::parse(std::string_view(line));
+      return parse_toml(line);
     } catch (const toml::parse_error&) {
       return std::nullopt;
     }
@@ -329,7 +374,7 @@ Table read_pairs(std::string_view text, const std::string& origin, Mistakes& mis
   try {
     // A line break would let the text leave the braces.
     if (text.find_first_of("\n\r") != std::string_view::npos) throw std::invalid_argument("it has several lines");
-    const toml::table parsed = toml::parse(fmt::format("pairs = {{ {} }}", text));
+    const toml::table parsed = parse_toml(fmt::format("pairs = {{ {} }}", text));
     const toml::table* pairs = parsed["pairs"].as_table();
     if (!pairs || parsed.size() != 1) throw std::invalid_argument("it is more than one table");
     return converter.table(*pairs);

@@ -22,6 +22,14 @@ class Table {
   struct Entry;
   std::vector<Entry> entries;
 
+  // Made below, where Entry is complete.
+  Table();
+  Table(const Table&);
+  Table(Table&&) noexcept;
+  Table& operator=(const Table&);
+  Table& operator=(Table&&) noexcept;
+  ~Table();
+
   const Node* find(std::string_view key) const;
   Node* find(std::string_view key);
   void set(std::string key, Place key_place, Node value);
@@ -45,6 +53,13 @@ struct Table::Entry {
   Place key_place;  // of the key, for messages about it; the value's place is node.place
   Node node;
 };
+
+inline Table::Table() = default;
+inline Table::Table(const Table&) = default;
+inline Table::Table(Table&&) noexcept = default;
+inline Table& Table::operator=(const Table&) = default;
+inline Table& Table::operator=(Table&&) noexcept = default;
+inline Table::~Table() = default;
 
 // "the string \"abc\"", "the integer 3", "a table": what was found, for messages.
 std::string found(const Node& node);

@@ -12,7 +12,7 @@
 #include "core/base/text.h"
 #include "core/model/huggingface_config.h"
 #include "core/model/huggingface_names.h"
-#include "core/model/json_file.h"
+#include "core/base/json_file.h"
 #include "core/model/tensor_layout.h"
 #include "core/model/vocabulary_size.h"
 #include "core/tokenizer/readers.h"
@@ -27,7 +27,7 @@ constexpr std::string_view kSingle = "model.safetensors", kIndex = "model.safete
 
 // Tensor to file, from the index of a sharded model.
 std::map<std::string, std::string> read_index(const fs::path& path) {
-  const nlohmann::json root = read_json_file(path, uint64_t(16) << 20, 4);
+  const nlohmann::json root = read_json_file(path, uint64_t(4) << 20, 4);
   const auto fail = [&](const std::string& message) { throw Error(fmt::format("{}: {}", path.string(), message)); };
   if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object())
     fail("\"weight_map\" is missing, expected an object of tensors and their files");
@@ -72,7 +72,8 @@ std::vector<SafetensorsFile> open_files(const fs::path& folder) {
   if (found == index.size()) return files;
   for (const auto& [tensor, file] : index) {
     const auto& tensors = files[size_t(std::distance(names.begin(), names.find(file)))].tensors();
-    if (std::none_of(tensors.begin(), tensors.end(), [&](const SafetensorsTensor& t) { return t.name == tensor; }))
+    const auto is_listed = [&listed = tensor](const SafetensorsTensor& t) { return t.name == listed; };
+    if (std::none_of(tensors.begin(), tensors.end(), is_listed))
       throw Error(fmt::format("{}: tensor \"{}\" is not in {}, where the index says it is", (folder / kIndex).string(),
                               printable(tensor), file));
   }

@@ -11,7 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/text.h"
-#include "core/model/json_file.h"
+#include "core/base/json_file.h"
 #include "core/model/tensor_layout.h"
 
 namespace sluice {

@@ -225,10 +225,10 @@ const sluice_module& Registry::find(std::string_view interface_id, std::string_v
   std::sort(names.begin(), names.end());
   if (names.empty()) {
     throw Error(fmt::format("{}there is no {} \"{}\": no {} was found at all (see `sluice plugin list`)", message, noun,
-                            name, noun));
+                            printable(name), noun));
   }
-  throw Error(fmt::format("{}there is no {} \"{}\"{}; there {} {}", message, noun, name, did_you_mean(name, names),
-                          names.size() == 1 ? "is" : "are", fmt::join(names, ", ")));
+  throw Error(fmt::format("{}there is no {} \"{}\"{}; there {} {}", message, noun, printable(name),
+                          did_you_mean(name, names), names.size() == 1 ? "is" : "are", fmt::join(names, ", ")));
 }
 
 Instance Registry::create_policy(const sluice_module& module, const sluice_geometry& geometry,

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/model/model_tokenizer.h"
 
 namespace sluice {
 namespace {
@@ -58,7 +59,7 @@ struct Engine::Room {
 Engine::Engine(Registry& registry, const Config& config, const Options& options)
     : registry_(registry), prompt_progress_(options.prompt_progress), stop_(options.stop) {
   file_ = ModelFile::open(find_model(config.model, config.model_place));
-  tokenizer_ = std::make_unique<Tokenizer>(file_->vocabulary());
+  tokenizer_ = make_tokenizer(*file_);
   context_ = options.context ? options.context : config.context;
   if (hyper().sliding_window && context_ > hyper().sliding_window)
     throw Error(

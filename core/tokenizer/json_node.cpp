@@ -71,13 +71,13 @@ simdjson::dom::element parse_json(const std::filesystem::path& file, simdjson::d
   simdjson::dom::element root;
   const simdjson::error_code error = parser.parse(text).get(root);
   if (!error) return root;
-  // simdjson is fast but does not say where; the slow parser does.
+  // simdjson is fast but does not say where; the slow parser does. It may forget what it reads.
   std::string what = simdjson::error_message(error);
+  const auto forget = [](int, nlohmann::json::parse_event_t, nlohmann::json&) { return false; };
   try {
-    const auto parsed = nlohmann::json::parse(std::string_view(text.data(), text.size()));
-    if (parsed.is_discarded()) what = "no JSON";
+    [[maybe_unused]] const auto forgotten = nlohmann::json::parse(std::string_view(text.data(), text.size()), forget);
   } catch (const nlohmann::json::exception& slow) {
-    what = slow.what();
+    what = json_complaint(slow.what());
   }
   throw Error(fmt::format("{}: {}", file.string(), what));
 }

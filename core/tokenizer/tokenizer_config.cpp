@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/json_file.h"
 #include "core/base/text.h"
 
 namespace sluice {
@@ -15,7 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kLargestFile = uint64_t(64) << 20;
+// Far above what models come with; as JSON values it takes some twenty times as much memory.
+constexpr uint64_t kLargestFile = uint64_t(4) << 20;
+constexpr int kMostLevels = 32;
 
 struct SideFile {
   std::filesystem::path path;
@@ -23,11 +26,7 @@ struct SideFile {
 
   explicit SideFile(const std::filesystem::path& path_of) : path(path_of), content(json::object()) {
     if (!std::filesystem::exists(path)) return;
-    try {
-      content = json::parse(read_file(path, kLargestFile));
-    } catch (const json::exception& error) {
-      throw Error(fmt::format("{}: is not valid JSON: {}", path.string(), json_complaint(error.what())));
-    }
+    content = read_json_file(path, kLargestFile, kMostLevels);
     if (!content.is_object()) throw Error(fmt::format("{}: must hold a JSON object", path.string()));
   }
 

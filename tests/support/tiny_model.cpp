@@ -149,7 +149,7 @@ nlohmann::json config_json(const TinyModel& model) {
 }  // namespace
 
 Vocabulary tiny_vocabulary(uint32_t tokens) {
-  assert(tokens >= 300);
+  assert(tokens >= 300 || (tokens >= 4 && tokens <= 50));
   Vocabulary vocabulary;
   const auto add = [&](std::string text, TokenKind kind, float score) {
     vocabulary.tokens.push_back(std::move(text));
@@ -159,7 +159,7 @@ Vocabulary tiny_vocabulary(uint32_t tokens) {
   add("<unk>", TokenKind::kUnknown, 0);
   add("<s>", TokenKind::kControl, 0);
   add("</s>", TokenKind::kControl, 0);
-  for (int byte = 0; byte < 256; byte++) add(fmt::format("<0x{:02X}>", byte), TokenKind::kByte, 0);
+  for (int byte = 0; byte < 256 && tokens >= 300; byte++) add(fmt::format("<0x{:02X}>", byte), TokenKind::kByte, 0);
   const std::string space = "\xE2\x96\x81";
   // The commonest first: a better score is merged earlier. Every longer piece is made of shorter ones.
   std::vector<std::string> pieces = {space + "t", "he", space + "a", "in", space + "the", "er", "on", space + "s"};

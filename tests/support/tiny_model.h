@@ -16,7 +16,7 @@ struct TinyModel {
   std::string architecture = "llama";  // or "qwen2"
   uint32_t layers = 2, width = 64, heads = 4, kv_heads = 2, ffn = 128;
   uint32_t head_dim = 0;  // 0: width / heads
-  uint32_t vocab = 320;   // at least 300
+  uint32_t vocab = 320;   // at least 300, or 4 to 50
   uint32_t context = 512;
   uint32_t type = SLUICE_GGUF_F32;  // of all matrices
   uint64_t seed = 1;
@@ -28,7 +28,7 @@ struct TinyModel {
   uint32_t head_size() const { return head_dim ? head_dim : width / heads; }
 };
 
-// SentencePiece: <unk> <s> </s>, the 256 bytes, then pieces of printable ASCII.
+// SentencePiece: <unk> <s> </s>, the 256 bytes, then pieces of printable ASCII. Up to 50 tokens: without the bytes.
 Vocabulary tiny_vocabulary(uint32_t tokens);
 
 // Tensors of the model by GGUF's names, before they are rounded to `type`. Rows of q and k as RoPE's neighbours.

@@ -1,5 +1,5 @@
 // See json_file.h.
-#include "core/model/json_file.h"
+#include "core/base/json_file.h"
 
 #include <fmt/format.h>
 
