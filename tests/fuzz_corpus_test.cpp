@@ -49,7 +49,9 @@ TEST_P(Fuzz, CorpusIsReadOrRefused) {
     const std::string message = run(GetParam(), input.bytes);
     (message.empty() ? read : refused)++;
     // What fuzzing starts from is sound.
-    if (input.name.starts_with("seed_")) EXPECT_EQ(message, "") << input.name;
+    if (input.name.starts_with("seed_")) {
+      EXPECT_EQ(message, "") << input.name;
+    }
     ASSERT_FALSE(HasFailure()) << input.name;
   }
   EXPECT_GE(read, 2);

@@ -151,7 +151,9 @@ TEST_F(Damaged, ListedPlugins) {
     ASSERT_FALSE((*row)["available"]);
     EXPECT_THAT(row->at("reason").get<std::string>(), Not(HasSubstr("crashes"))) << "it came to the loader";
   }
-  if (!kSanitized) EXPECT_LT(outcome.peak, kMostMemory);
+  if (!kSanitized) {
+    EXPECT_LT(outcome.peak, kMostMemory);
+  }
 }
 
 }  // namespace
