@@ -35,10 +35,9 @@ uint32_t attention_of(const CodecProbe& codec, const Coded& coded) {
   constexpr uint32_t kQueries = 3;
   const bool key = coded.block.side == SLUICE_KEY;
   const uint32_t rows = coded.block.rows, d = codec.head_dim;
-  sluice_span span{};
-  span.src = coded.memory.data(), span.rows = rows;
+  const std::vector<sluice_span> spans = {{coded.memory.data(), nullptr, 0, rows}};
   Guarded scratch;
-  const sluice_tile tile = codec.tile(coded.block.side, kQueries, {span}, rows, scratch);
+  const sluice_tile tile = codec.tile(coded.block.side, kQueries, spans, rows, scratch);
   std::vector<float> out(size_t(kQueries) * (key ? rows : d));
   if (key)
     codec.dot(tile, factors(size_t(kQueries) * d, 5).data(), out.data());
