@@ -143,6 +143,7 @@ int run_bench(std::span<const std::string> args) {
     std::vector<int32_t> tokens(509);
     for (size_t i = 0; i < tokens.size(); i++) tokens[i] = int32_t((i * 7919 + 13) % engine.hyper().vocab);
     Progress progress(session.configs.size() * tests.size(), "bench");
+    const HangGuard::Block kept(*session.hang_guard);
     session.hang_guard->keep([&] {
       progress.clear();
       publish();
@@ -207,7 +208,6 @@ int run_bench(std::span<const std::string> args) {
       }
     }
     progress.clear();
-    session.hang_guard->keep({});
     if (interrupted()) break;
     const double after = read_bandwidth(*session.pool);
     fmt::print(stderr, "sluice: {} threads read {:.1f} GB/s before and {:.1f} GB/s after the tests{}\n",

@@ -167,12 +167,11 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
     c.memory = memory_use(engine);
     return c;
   };
+  const HangGuard::Block kept(*s.hang_guard);
   options.offer = [&](std::function<std::vector<PolicyResult>()> so_far) {
     s.hang_guard->keep([&, so_far = std::move(so_far)] { publish(conclude(so_far())); });
   };
-  std::vector<PolicyResult> rows = run_lockstep(engine, entries, job.tokens, options);
-  s.hang_guard->keep({});
-  return conclude(std::move(rows));
+  return conclude(run_lockstep(engine, entries, job.tokens, options));
 }
 
 // A wrong path is told before the work, and so is one that would replace what is read.

@@ -15,8 +15,16 @@ class HangGuard {
   HangGuard(const HangGuard&) = delete;
 
   // Writes what is finished. It runs on another thread, while the one that called this is stuck in a verb or waits for
-  // one that is: between two calls of verbs it must find everything in order. Empty: nothing is finished.
+  // one that is, and no thread leaves a verb meanwhile. Empty: nothing is finished.
   void keep(std::function<void()> write);
+
+  // Forgets what was kept when it goes, however its block ends: what keep() was given may refer to the block's own.
+  struct Block {
+    explicit Block(HangGuard& of) : guard(of) {}
+    Block(const Block&) = delete;
+    ~Block() { guard.keep({}); }
+    HangGuard& guard;
+  };
 
  private:
   struct Impl;

@@ -179,8 +179,8 @@ int run_plugin(std::span<const std::string> args) {
       "kind", po::value<std::string>()->value_name("K"), "new: evictor (default) or codec")(
       "lang", po::value<std::string>()->value_name("L"), "new: c (default) or c++")(
       "out", po::value<std::string>()->value_name("DIR"), "new: the folder to make (default: the policy's name)");
-  const auto words =
-      parse_words("plugin", args, options, {.names = {"list, describe, check or new", "a module's name"}, .least = 1});
+  const auto words = parse_words("plugin", args, options,
+                                 {.names = {"list, describe, check, trace or new", "a module's name"}, .least = 1});
   if (!words) return kExitOk;
   const std::string& verb = words->positional[0];
   const bool named = words->positional.size() == 2;

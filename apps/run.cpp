@@ -117,7 +117,7 @@ int run_run(std::span<const std::string> args) {
         "run: the prompt has {} tokens; with {} to generate that exceeds the context of {}. Raise model.context (the "
         "model was trained on {}), or generate fewer",
         prompt.size(), generate_options.tokens, engine.context(), engine.hyper().context));
-  // A chat that counts its tokens anew has no end; shares of it are of the context.
+  // A chat whose positions roll goes on for about a million tokens; shares of it are of the context.
   constexpr uint32_t kEndless = 1u << 20;
   const uint32_t room = !chat ? need : policy->endless() ? kEndless : engine.context();
   const uint32_t budget = budget_tokens(config, *policy, chat ? engine.context() : need);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/base/child_process.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 
@@ -25,7 +26,7 @@ void note_missing_plugin_folders() {
 }
 
 Prober child_prober(bool again) {
-  return {.command = {"/proc/self/exe", "plugin", "probe"}, .cache = probe_cache(), .again = again};
+  return {.command = {kThisProgram, "plugin", "probe"}, .cache = probe_cache(), .again = again};
 }
 
 Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const std::string> overrides,

@@ -136,7 +136,7 @@ TEST(CheckFiles, ThatAreNoPluginsAreSaidToBe) {
   for (const char* name : {"text", "empty", "cut", "foreign"})
     EXPECT_EQ(failures(scratch / (std::string(name) + ".sluice.so")), (Verdicts{{"library-file", "FAIL"}})) << name;
   EXPECT_THAT(sluice({"plugin", "check", (scratch / "foreign.sluice.so").string()}).out,
-              HasSubstr("is for RISC-V, this program for "));
+              HasSubstr("was built for RISC-V, this machine is "));
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ TEST(CheckProgram, FindsPluginsByNameAndSetsParameters) {
 }
 
 TEST(CheckProgram, RepeatsWithNewSeeds) {
-  const Outcome outcome = sluice({"plugin", "check", kLiars + "/good.sluice.so", "--fuzz", "0.5", "--include",
+  const Outcome outcome = sluice({"plugin", "check", kLiars + "/good.sluice.so", "--fuzz", "2", "--include",
                                   "evictor-fork", "--json", "--in-process"});
   const auto json = nlohmann::json::parse(outcome.out);
   EXPECT_GT(json["checks"][0]["seed"], 1);

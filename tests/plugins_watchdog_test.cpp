@@ -75,7 +75,7 @@ TEST(VerbWatch, CountsCallsAndNotVerbs) {
   worker.run([&] { in.reset(); });
 }
 
-// A verb that calls the host, which calls another: the inner one counts while it runs, then the outer one afresh.
+// A verb that calls the host, which calls another: the innermost that is there too long is named.
 TEST(VerbWatch, KnowsNestedVerbs) {
   VerbWatch watch(3);
   Worker worker;
@@ -83,11 +83,50 @@ TEST(VerbWatch, KnowsNestedVerbs) {
   worker.run([&] { outer = std::make_unique<InVerb>("evictor outer", "observe"); });
   EXPECT_EQ(looks(watch, 2), "..");
   worker.run([&] { inner = std::make_unique<InVerb>("evictor inner", "insert"); });
-  EXPECT_EQ(looks(watch, 4), "...[evictor inner, insert]");
+  EXPECT_EQ(looks(watch, 4), ".[evictor outer, observe][evictor outer, observe][evictor inner, insert]");
   worker.run([&] { inner.reset(); });
-  EXPECT_EQ(looks(watch, 4), "...[evictor outer, observe]");
+  EXPECT_EQ(looks(watch, 1), "[evictor outer, observe]");
   worker.run([&] { outer.reset(); });
   EXPECT_EQ(looks(watch, 4), "....");
+}
+
+// Busy inside is hung outside: however many verbs it has the host call, it does not return itself.
+TEST(VerbWatch, SeesThroughVerbsThatCallBack) {
+  VerbWatch watch(3);
+  Worker worker;
+  std::unique_ptr<InVerb> outer, inner;
+  worker.run([&] { outer = std::make_unique<InVerb>("evictor reader", "rows.select"); });
+  std::string seen;
+  for (int i = 0; i < 4; i++) {
+    worker.run([&] {
+      inner.reset();
+      inner = std::make_unique<InVerb>("codec read", "decode");
+    });
+    seen += looks(watch, 1);
+  }
+  EXPECT_EQ(seen, "...[evictor reader, rows.select]");
+  worker.run([&] { inner.reset(), outer.reset(); });
+}
+
+// Who was found stays where he is until the one who looks is done.
+TEST(VerbWatch, HoldsWhomItFound) {
+  VerbWatch watch(1);
+  Worker worker;
+  std::unique_ptr<InVerb> in;
+  worker.run([&] { in = std::make_unique<InVerb>("evictor slow", "select"); });
+  EXPECT_TRUE(watch.beat(true).verb.empty());
+  EXPECT_EQ(watch.beat(true).who, "evictor slow");
+  std::atomic<bool> left{false};
+  std::thread other([&] {
+    { const InVerb brief("codec quick", "dot"); }
+    left = true;
+  });
+  { const InVerb own("codec quick", "account"); }  // the one who looks may go on
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_FALSE(left);
+  verbs_held = false;
+  other.join();
+  worker.run([&] { in.reset(); });
 }
 
 TEST(VerbWatch, ForgetsThreadsThatEnd) {

@@ -20,7 +20,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMostOutput = 64 << 10;
+constexpr size_t kMostOutput = 64 << 10, kMostAnswer = 64 << 20;
 
 struct Pipe {
   int read = -1, write = -1;
@@ -30,7 +30,12 @@ struct Pipe {
       throw Error(fmt::format("no pipe to a child: {}", std::strerror(errno)), kExitFailed);
     // Out of the way of the numbers that the child gets.
     read = fcntl(ends[0], F_DUPFD_CLOEXEC, 10), write = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
+    const int error = errno;
     close(ends[0]), close(ends[1]);
+    if (read < 0 || write < 0) {
+      close(read), close_write();
+      throw Error(fmt::format("no pipe to a child: {}", std::strerror(error)), kExitFailed);
+    }
     fcntl(read, F_SETFL, O_NONBLOCK);
   }
   ~Pipe() { close(read), close_write(); }
@@ -39,11 +44,14 @@ struct Pipe {
     if (write >= 0) close(write);
     write = -1;
   }
-  // What has come by now; all of it is read, `most` is kept.
+  // What has come by now, or a part of it if more comes than is read; `most` is kept.
   void drain(std::string& text, size_t most) const {
     char part[4096];
-    for (ssize_t got; (got = ::read(read, part, sizeof part)) > 0;)
+    for (int turns = 0; turns < 64; turns++) {
+      const ssize_t got = ::read(read, part, sizeof part);
+      if (got <= 0) return;
       if (text.size() < most) text.append(part, size_t(got));
+    }
   }
 };
 
@@ -82,7 +90,9 @@ ChildEnd run_child(const std::vector<std::string>& command, double seconds) {
   bool open = true;  // the child still holds its ends
   for (;;) {
     // Descendants may keep the pipes open; the child itself counts.
-    if (waitpid(child, &status, WNOHANG) == child) break;
+    const pid_t ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) break;
+    if (ended < 0 && errno == ECHILD) throw Error("the end of a child process is kept from this one", kExitFailed);
     if (elapsed() > seconds) {
       end.how = ChildEnd::How::kTimeout;
       kill(-child, SIGKILL);
@@ -91,11 +101,11 @@ ChildEnd run_child(const std::vector<std::string>& command, double seconds) {
     }
     pollfd files[] = {{answer.read, POLLIN, 0}, {output.read, POLLIN, 0}};
     poll(files, open ? 2 : 0, open ? 20 : 1);
-    answer.drain(end.answer, kMostOutput), output.drain(end.output, kMostOutput);
+    answer.drain(end.answer, kMostAnswer), output.drain(end.output, kMostOutput);
     open = open && !((files[0].revents & POLLHUP) && (files[1].revents & POLLHUP));
   }
   kill(-child, SIGKILL);  // what it may have started
-  answer.drain(end.answer, kMostOutput), output.drain(end.output, kMostOutput);
+  answer.drain(end.answer, kMostAnswer), output.drain(end.output, kMostOutput);
   end.seconds = elapsed();
   if (end.how == ChildEnd::How::kTimeout) return end;
   end.how = WIFSIGNALED(status) ? ChildEnd::How::kSignal : ChildEnd::How::kExit;

@@ -54,31 +54,6 @@ struct Reader {
   }
 };
 
-uint16_t own_machine() {
-  const MappedFile program("/proc/self/exe");
-  const auto header = Reader{program.bytes()}.at<ElfW(Ehdr)>(0);
-  return header ? header->e_machine : uint16_t(EM_NONE);
-}
-
-std::string machine_name(uint16_t machine) {
-  const std::map<uint16_t, const char*> names = {
-      {EM_X86_64, "x86-64"}, {EM_386, "x86"},       {EM_AARCH64, "AArch64"}, {EM_ARM, "ARM"},
-      {EM_RISCV, "RISC-V"},  {EM_PPC64, "PowerPC"}, {EM_S390, "S/390"},      {EM_LOONGARCH, "LoongArch"}};
-  const auto name = names.find(machine);
-  return name == names.end() ? fmt::format("machine {}", machine) : name->second;
-}
-
-std::string refuse(const ElfW(Ehdr) & header) {
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return "is no ELF file";
-  const unsigned char own_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
-  const uint16_t own = own_machine();
-  if (header.e_machine != own)
-    return fmt::format("is for {}, this program for {}", machine_name(header.e_machine), machine_name(own));
-  if (header.e_ident[EI_CLASS] != own_class) return "has another word size than this program";
-  if (header.e_type != ET_DYN) return "is no shared library";
-  return {};
-}
-
 // Functions named in .init_array: an entry's address stands in the relocation for it.
 void find_constructors(const Reader& reader, const std::vector<Section>& sections, ElfFile& result) {
   std::map<uint64_t, std::string> functions;
@@ -109,8 +84,8 @@ ElfFile read_elf(const std::filesystem::path& path) {
   const MappedFile file(path);
   const Reader reader{file.bytes()};
   const auto header = reader.at<ElfW(Ehdr)>(0);
-  result.refusal = header ? refuse(*header) : "is no ELF file";
-  if (result.refusal.empty()) result.refusal = damaged_library(path);
+  const bool elf = header && std::memcmp(header->e_ident, ELFMAG, SELFMAG) == 0;
+  result.refusal = elf ? damaged_library(path) : "is no ELF file";
   if (!result.refusal.empty()) return result;
 
   const std::vector<Section> sections =

@@ -167,8 +167,9 @@ void library_extensions(const Subject& subject) {
     for (const char* unknown : {"sluice.nothing/1", "sluice.evictor.rows/0", ""})
       expect(!module->extension(unknown),
              fmt::format("{}has an answer to the unknown extension id \"{}\"", named(*module), unknown));
-    for (const char* id : {SLUICE_CODEC_CUDA, SLUICE_BACKEND_REPLAY, SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_WINDOW,
-                           SLUICE_EVICTOR_BUDGET}) {
+    std::vector<const char*> known = {SLUICE_CODEC_CUDA, SLUICE_BACKEND_REPLAY};
+    known.insert(known.end(), evictor_extensions().begin(), evictor_extensions().end());
+    for (const char* id : known) {
       const Extension extension = find_extension(*module, id);
       expect(extension.reason.empty(), named(*module) + extension.reason);
     }

@@ -28,21 +28,29 @@ Result judge(const ChildEnd& end, double limit) {
     result.verdict = Verdict::kTimeout, result.why = fmt::format("did not end within {:g} s", limit);
   } else if (end.how == ChildEnd::How::kSignal) {
     result.verdict = Verdict::kCrash, result.why = signal_text(end.code);
-  } else if (const size_t space = end.answer.find(' '); space == std::string::npos) {
+  } else if (end.answer.empty()) {
     result.verdict = Verdict::kCrash, result.why = fmt::format("ended the process with exit code {}", end.code);
+  } else if (end.answer.size() >= 2 && end.answer[0] >= '0' && end.answer[0] <= '0' + int(Verdict::kSkip) &&
+             end.answer[1] == ' ') {
+    result.verdict = Verdict(end.answer[0] - '0'), result.why = end.answer.substr(2);
   } else {
-    result.verdict = Verdict(std::stoi(end.answer)), result.why = end.answer.substr(space + 1);
+    result.verdict = Verdict::kCrash, result.why = "wrote to the file descriptor that the checker listens to";
   }
   return result;
 }
 
-// In a child but for --in-process: the library is loaded for it. None where that fails.
-std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options) {
+// In a child but for --in-process: the library is loaded for it. Where that fails, `mishap` says how.
+std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options, Result& mishap) {
   if (options.in_process) return list_offers(library, options.settings);
   std::vector<std::string> words = {kThisProgram, "plugin", "try", "list", library.string(), "--answer"};
   for (const std::string& setting : options.settings) words.insert(words.end(), {"--set", setting});
   const ChildEnd end = run_child(words, kListSeconds);
-  if (end.how == ChildEnd::How::kExit && !end.answer.empty()) return offers_from_json(end.answer);
+  if (end.how == ChildEnd::How::kExit && !end.answer.empty()) try {
+      return offers_from_json(end.answer);
+    } catch (const std::exception&) {  // judged below
+    }
+  mishap = judge(end, kListSeconds);
+  if (!failed(mishap.verdict)) mishap = {Verdict::kCrash, "wrote to the file descriptor that the checker listens to"};
   return {};
 }
 
@@ -55,7 +63,12 @@ class Runner {
     for (const Area& area : areas())
       if (area.interface_ids.empty()) run_list(area, {"", library, "", "", {}, options_.seed}, "");
     // A library that is unfit as a whole offers nothing; what is wrong with one module leaves the others.
-    for (const Offer& offer : offers_of(library, options_)) run_module(library, offer);
+    Result mishap;
+    for (const Offer& offer : offers_of(library, options_, mishap)) run_module(library, offer);
+    const bool told = std::any_of(rows.begin(), rows.end(), [&](const Row& row) {
+      return row.task.library == library && failed(row.result.verdict);
+    });
+    if (failed(mishap.verdict) && !told) rows.push_back({{"list", library, "", "", {}, options_.seed}, mishap});
   }
 
   std::vector<Row> rows;
@@ -178,8 +191,9 @@ fs::path find_library(const std::string& name, std::span<const fs::path> folders
   // The file that is called so, else one that has it among others.
   for (size_t i = 0; i < libraries.size(); i++)
     if (names[i] == name || libraries[i].filename() == name) return fs::canonical(libraries[i]);
+  Result mishap;  // whoever does not load has no such module
   for (const fs::path& library : libraries)
-    for (const Offer& offer : offers_of(library, {}))
+    for (const Offer& offer : offers_of(library, {}, mishap))
       if (offer.name == name) return fs::canonical(library);
   throw Error(fmt::format("there is neither a file nor a plugin \"{}\"{}; plugins were looked for in {}", name,
                           did_you_mean(name, names), join(folders)));

@@ -62,8 +62,7 @@ void run_check(const Check& check, const Task& task) {
 }
 
 void describe(const sluice_module& module, const std::vector<std::string>& settings, Offer& offer) {
-  for (const char* id : {SLUICE_EVICTOR_ROWS, SLUICE_EVICTOR_WINDOW, SLUICE_EVICTOR_BUDGET})
-    offer.extended = offer.extended || find_extension(module, id).table;
+  for (const char* id : evictor_extensions()) offer.extended = offer.extended || find_extension(module, id).table;
   for (const sluice_param& param : std::span(module.params, module.param_count)) {
     offer.parameters.emplace_back(param.name);
     for (const std::string& setting : settings)

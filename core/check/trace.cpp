@@ -30,6 +30,7 @@ std::string parameters_text(const sluice_module& module, std::span<const sluice_
         text += fmt::format("{}", value.f);
         break;
       case SLUICE_STRING:
+      case SLUICE_PATH:
         text += fmt::format("\"{}\"", value.s);
         break;
       case SLUICE_CHOICE:

@@ -76,7 +76,9 @@ std::string probe_library(const Prober& prober, const fs::path& library) {
   command.push_back(library.string());
   std::string reason;
   try {
-    reason = judge(run_child(command, prober.seconds), prober.seconds);
+    const ChildEnd end = run_child(command, prober.seconds);
+    reason = judge(end, prober.seconds);
+    if (end.how == ChildEnd::How::kTimeout) return reason;  // a busy machine may be all that was wrong
   } catch (const Error&) {
     return {};  // no process to be had; loading may still work
   }

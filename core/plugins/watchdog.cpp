@@ -11,6 +11,7 @@
 namespace sluice {
 
 thread_local constinit VerbPlace verb_place;
+constinit std::atomic<bool> verbs_held;
 
 namespace {
 
@@ -48,25 +49,38 @@ void list_verb_place() {
 uint64_t verb_calls() {
   const std::lock_guard lock(places().mutex);
   uint64_t sum = 0;
-  for (const VerbPlace* place : places().list) sum += place->calls.load(std::memory_order_acquire);
+  for (const VerbPlace* place : places().list) sum += place->inner.number.load();
   return sum / 2;
 }
 
-HungVerb VerbWatch::beat() {
+void wait_while_verbs_are_held() {
+  while (verbs_held.load() && !verb_place.looks) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+HungVerb VerbWatch::beat(bool hold) {
   const std::lock_guard lock(places().mutex);
   std::vector<Seen> now;
-  HungVerb hung;
-  for (const VerbPlace* place : places().list) {
-    const uint64_t calls = place->calls.load(std::memory_order_acquire);
-    const char* verb = place->verb.load(std::memory_order_relaxed);
-    if (!verb) continue;
-    const auto before =
-        std::find_if(seen_.begin(), seen_.end(), [&](const Seen& s) { return s.place == place && s.calls == calls; });
-    now.push_back({place, calls, before == seen_.end() ? 1 : before->beats + 1});
-    if (now.back().beats > beats_ && hung.verb.empty()) hung = {place->who.load(std::memory_order_relaxed), verb};
-  }
+  const VerbPlace::Call* hung = nullptr;
+  uint64_t number = 0;
+  for (const VerbPlace* place : places().list)
+    for (const VerbPlace::Call* call : {&place->inner, &place->outer}) {
+      const Seen seen{call, call->number.load(), 1};
+      if (!call->verb.load(std::memory_order_relaxed)) continue;
+      const auto before = std::find_if(seen_.begin(), seen_.end(),
+                                       [&](const Seen& s) { return s.call == seen.call && s.number == seen.number; });
+      now.push_back(seen);
+      if (before != seen_.end()) now.back().beats += before->beats;
+      if (now.back().beats > beats_ && !hung) hung = call, number = seen.number;
+    }
   seen_ = std::move(now);
-  return hung;
+  if (!hung) return {};
+  // It may end at this moment, and then its name with it.
+  verb_place.looks = true;
+  verbs_held = true;
+  HungVerb found;
+  if (hung->number.load() == number) found = {hung->who.load(), hung->verb.load()};
+  if (!hold || found.verb.empty()) verbs_held = false;
+  return found;
 }
 
 struct Watchdog::Impl {
@@ -80,7 +94,7 @@ struct Watchdog::Impl {
     VerbWatch watch(kBeats);
     std::unique_lock lock(mutex);
     while (!ended.wait_for(lock, std::chrono::duration<double>(seconds / kBeats), [&] { return end; })) {
-      const HungVerb found = watch.beat();
+      const HungVerb found = watch.beat(true);
       if (found.verb.empty()) continue;
       lock.unlock();
       hung(found);

@@ -14,12 +14,18 @@ namespace sluice {
 
 // Where a thread is.
 struct VerbPlace {
-  std::atomic<uint64_t> calls{0};          // entered and left so far: the same number, the same call
-  std::atomic<const char*> who{nullptr};   // "evictor h2o"
-  std::atomic<const char*> verb{nullptr};  // "select"; NULL: in none
-  bool listed = false;
+  struct Call {
+    std::atomic<const char*> who{nullptr};   // "evictor h2o"
+    std::atomic<const char*> verb{nullptr};  // "select"; NULL: in none
+    std::atomic<uint64_t> number{0};         // entered and left so far: the same number, the same call
+  };
+  Call inner, outer;  // the verb it is in, and the outermost, which called the host that called the others
+  bool listed = false, looks = false;
 };
 extern thread_local constinit VerbPlace verb_place;
+// Set while the one who looks acts upon a hung verb: threads that leave a verb wait, so that what he found stays so.
+extern constinit std::atomic<bool> verbs_held;
+void wait_while_verbs_are_held();
 void list_verb_place();  // this thread's, until it ends
 uint64_t verb_calls();   // that were made so far by the threads that live
 
@@ -27,20 +33,25 @@ uint64_t verb_calls();   // that were made so far by the threads that live
 // calls the host, which calls another.
 class InVerb {
  public:
-  InVerb(const char* who, const char* verb) : who_(verb_place.who), verb_(verb_place.verb) {
+  InVerb(const char* who, const char* verb) : who_(verb_place.inner.who), verb_(verb_place.inner.verb) {
     if (!verb_place.listed) list_verb_place();
-    enter(who, verb);
+    enter(verb_place.inner, who, verb);
+    if (!verb_) enter(verb_place.outer, who, verb);
   }
   InVerb(const InVerb&) = delete;
-  ~InVerb() { enter(who_, verb_); }
+  ~InVerb() {
+    enter(verb_place.inner, who_, verb_);
+    if (!verb_) enter(verb_place.outer, nullptr, nullptr);
+    // Either this thread sees that verbs are held, or who holds them sees that the verb has ended.
+    if (verbs_held.load()) wait_while_verbs_are_held();
+  }
 
  private:
-  static void enter(const char* who, const char* verb) {
-    VerbPlace& place = verb_place;
-    place.who.store(who, std::memory_order_relaxed);
-    place.verb.store(verb, std::memory_order_relaxed);
+  static void enter(VerbPlace::Call& call, const char* who, const char* verb) {
+    call.who.store(who, std::memory_order_relaxed);
+    call.verb.store(verb, std::memory_order_relaxed);
     // Last: whoever sees the number sees what was done before the verb was entered.
-    place.calls.store(place.calls.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    call.number.store(call.number.load(std::memory_order_relaxed) + 1);
   }
   const char *who_, *verb_;  // of the verb around this one
 };
@@ -52,15 +63,16 @@ struct HungVerb {
 // The looking, without a thread of its own.
 class VerbWatch {
  public:
-  // `beats`: how often a verb must be found in the same call to count as hung.
+  // `beats`: how often a verb must be found in the same call to count as hung. Of verbs that called one another the
+  // innermost that did not return in that time is named.
   explicit VerbWatch(uint32_t beats) : beats_(beats) {}
-  // Looks at all threads once.
-  HungVerb beat();
+  // Looks at all threads once. If a verb hangs, with `hold` no thread leaves any verb from then on, but for this one.
+  HungVerb beat(bool hold = false);
 
  private:
   struct Seen {
-    const VerbPlace* place;
-    uint64_t calls;
+    const VerbPlace::Call* call;
+    uint64_t number;
     uint32_t beats;
   };
   uint32_t beats_;

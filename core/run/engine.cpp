@@ -128,8 +128,9 @@ void Engine::check_ranks(const SequenceCache& cache, uint32_t first, uint32_t n)
   const Policy& policy = cache.policy();
   const uint32_t most = trained_positions(), step = std::max(policy.chunk, 1u);
   if (uint64_t(first) + n <= most) return;
+  const uint32_t kept = cache.step_ranks() > step ? cache.step_ranks() - step : 0;
   const std::string chunk =
-      fmt::format("set [cache] prefill = \"chunked\" and chunk to at most {}", most - (cache.step_ranks() - step));
+      fmt::format("set [cache] prefill = \"chunked\" and chunk to at most {}", most - std::min(kept, most - 1));
   throw Error(fmt::format("policy {}: a prompt of {} tokens at once{} exceeds the {} that the model was trained on; {}",
                           policy.name, n, first ? fmt::format(" after {} that are kept", first) : "", most,
                           policy.endless() ? chunk : "shorten it"));

@@ -29,7 +29,7 @@ static inline const void* sluice_evictor_part_extension(const sluice_module* mod
 }
 
 static inline void sluice_evictor_part_close(const sluice_evictor_part* part) {
-  part->modules->destroy(part->host, &part->made);
+  if (part->modules && part->made.module) part->modules->destroy(part->host, &part->made);
 }
 
 /* For create(): an evictor `name` with parameters as in TOML. `who` is the owner's name, for messages. */

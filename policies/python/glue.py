@@ -5,6 +5,7 @@ import collections
 import difflib
 import gc
 import inspect
+import math
 import os
 import sys
 import traceback
@@ -110,7 +111,7 @@ class Hosted:
     """The verbs as interpreter.cpp calls them, around the file's Evictor. Memory comes as memoryviews."""
 
     def __init__(self, file, policy):
-        self.file, self.policy = file, policy
+        self.file, self.policy, self.layouts = file, policy, {}
         self.signals = [self.wants(prompt) for prompt in (0, 1)]
         self.need('select')
         if any(signal[0] for signal in self.signals):
@@ -140,6 +141,18 @@ class Hosted:
     # ---- memory
 
     def layout(self, lanes):
+        """What read_layout() returned or raised for such lanes first: by that the host has taken memory."""
+        if lanes not in self.layouts:
+            try:
+                self.layouts[lanes] = self.read_layout(lanes)
+            except BaseException as error:
+                self.layouts[lanes] = error
+        found = self.layouts[lanes]
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def read_layout(self, lanes):
         """name -> (dtype, shape, offset), and the bytes of all."""
         declared = self.policy.state(lanes) if hasattr(self.policy, 'state') else {}
         fields, end = {}, 0
@@ -149,7 +162,9 @@ class Hosted:
                 if dtype.hasobject or min(shape, default=0) < 0 or not name.isidentifier():
                     raise ValueError
                 fields[name] = dtype, shape, end
-                end += -(-dtype.itemsize * int(np.prod(shape, dtype=np.int64)) // 64) * 64
+                end += -(-dtype.itemsize * math.prod(shape) // 64) * 64
+            if end > 1 << 40:
+                raise ValueError
         except (AttributeError, TypeError, ValueError):
             raise Mistake(f'state() in {self.file} returned {declared!r}; right would be such as '
                           '{"score": ("float32", (lanes.count, lanes.capacity))}') from None

@@ -13,7 +13,7 @@ block()
     endforeach()
   endif()
   set(Python3_USE_STATIC_LIBS FALSE)  # modules such as NumPy's look for its symbols in the process
-  find_package(Python3 3.8 QUIET COMPONENTS Interpreter Development.Embed)
+  find_package(Python3 3.9 QUIET COMPONENTS Interpreter Development.Embed)
   if(NOT Python3_FOUND)
     message(STATUS "python evictor: not built (no Python headers)")
     return()

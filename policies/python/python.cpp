@@ -58,7 +58,9 @@ Object number(uint32_t n) { return Object(PyLong_FromUnsignedLong(n)); }
 
 uint64_t array_bytes(const Python& self, const sluice_lanes& lanes) {
   const Object bytes = call(self, "state_bytes", tuple(lanes));
-  return PyLong_AsUnsignedLongLong(bytes.get());
+  const uint64_t number = PyLong_AsUnsignedLongLong(bytes.get());
+  if (PyErr_Occurred()) throw_exception(self.glue);
+  return number;
 }
 
 const Python& of(const void* self) { return *static_cast<const Python*>(self); }
