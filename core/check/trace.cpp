@@ -119,7 +119,8 @@ void trace_same(const Subject& subject) {
   const std::filesystem::path file = trace_file(subject.library);
   if (!std::filesystem::exists(file)) skip(fmt::format("there is no {} beside it", file.filename().string()));
   const std::string parameters = parameters_text(*subject.module, subject.values), name = file.filename().string();
-  for (const Json& entry : read_traces(file)["traces"]) {
+  const Json json = read_traces(file);
+  for (const Json& entry : json["traces"]) {
     if (!is_of(entry, subject, parameters)) continue;
     const Trace trace = trace_of(subject);
     const Json& lines = entry.at("lines");
