@@ -122,6 +122,7 @@ TEST(ConfigHostile, NamesCannotWriteOnTheTerminal) {
   EXPECT_EQ(
       folder.mistakes("[sweep]\n[[sweep.variant]]\nname = " + name + "\n[[sweep.variant]]\nname = " + name + "\n"),
       "x.toml:4:1: two policies of the sweep are called \"" + shown + "\"");
+  EXPECT_THAT(folder.mistakes("a = in\x01\n"), HasSubstr("in\\x01"));
   EXPECT_THAT(error_of([] { find_model("\x1B", {}); }).what(), Not(HasSubstr("\x1B")));
 }
 

@@ -326,7 +326,7 @@ Table read_table(const fs::path& file, Mistakes& mistakes) {
   try {
     return converter.table(parse_toml(text, converter.origin));
   } catch (const toml::parse_error& error) {
-    mistakes.add(converter.place(error.source()), error.description());
+    mistakes.add(converter.place(error.source()), printable(error.description(), 500));  // it quotes the file
     return {};
   }
 }
@@ -380,7 +380,7 @@ Table read_pairs(std::string_view text, const std::string& origin, Mistakes& mis
     return converter.table(*pairs);
   } catch (const std::exception& error) {
     mistakes.add({origin, {}}, fmt::format("\"{}\" is not of the form \"recent = 4, decay = 0.5\": {}", printable(text),
-                                           error.what()));
+                                           printable(error.what(), 500)));
     return {};
   }
 }
