@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr double kListSeconds = 10;
+constexpr char kForeignAnswer[] = "wrote to the file descriptor that the checker listens to";
 constexpr std::string_view kSuffix = ".sluice.so";
 
 // What a child says of itself, from the way it ended.
@@ -34,7 +35,7 @@ Result judge(const ChildEnd& end, double limit) {
              end.answer[1] == ' ') {
     result.verdict = Verdict(end.answer[0] - '0'), result.why = end.answer.substr(2);
   } else {
-    result.verdict = Verdict::kCrash, result.why = "wrote to the file descriptor that the checker listens to";
+    result.verdict = Verdict::kCrash, result.why = kForeignAnswer;
   }
   return result;
 }
@@ -50,7 +51,7 @@ std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options,
     } catch (const std::exception&) {  // judged below
     }
   mishap = judge(end, kListSeconds);
-  if (!failed(mishap.verdict)) mishap = {Verdict::kCrash, "wrote to the file descriptor that the checker listens to"};
+  if (!failed(mishap.verdict)) mishap.verdict = Verdict::kCrash, mishap.why = kForeignAnswer;
   return {};
 }
 
