@@ -1,6 +1,7 @@
 // See seeds.h.
 #include "fuzz/seeds.h"
 
+#include <functional>
 #include <utility>
 
 #include "core/base/file.h"
@@ -11,43 +12,58 @@ namespace {
 
 using testing::TinyModel;
 
-// By name: what architectures, types and optional parts the readers tell apart.
-std::vector<std::pair<std::string, TinyModel>> models() {
-  std::vector<std::pair<std::string, TinyModel>> list;
-  const auto add = [&](const char* name, auto change) {
-    TinyModel model = smallest_model();
-    change(model);
-    list.emplace_back(name, model);
-  };
-  add("llama", [](TinyModel&) {});
-  add("qwen2", [](TinyModel& model) {
-    model.architecture = "qwen2";
-    model.qkv_bias = model.tied = true;
-    model.type = SLUICE_GGUF_BF16;
-  });
-  add("mistral", [](TinyModel& model) {
-    model.sliding_window = 8;
-    model.head_dim = 4;
-    model.type = SLUICE_GGUF_F16;
-  });
-  return list;
+struct Named {
+  const char* name;
+  TinyModel model;
+};
+
+TinyModel changed(const std::function<void(TinyModel&)>& change) {
+  TinyModel model = smallest_model();
+  change(model);
+  return model;
 }
 
 }  // namespace
 
 std::vector<Seed> seeds() {
   std::vector<Seed> list;
-  for (const auto& [name, model] : models()) {
-    const testing::ScratchFolder folder;
-    testing::write_tiny_gguf(folder / "a.gguf", model);
-    list.push_back({"gguf", name, read_file(folder / "a.gguf")});
-    testing::write_tiny_huggingface(folder / "one", model);
-    list.push_back({"safetensors", name, read_file(folder / "one/model.safetensors")});
-    if (name == "llama") list.push_back({"tokenizer_model", name, read_file(folder / "one/tokenizer.model")});
-    testing::write_tiny_huggingface(folder / "two", model, 2);
+  const testing::ScratchFolder folder;
+  const auto add = [&](const char* target, const char* name, const char* file) {
+    list.push_back({target, name, read_file(folder / file)});
+  };
+  const TinyModel llama = smallest_model();
+
+  // What architectures and optional parts the reader tells apart.
+  const Named ggufs[] = {{"llama", llama},
+                         {"qwen2", changed([](TinyModel& model) {
+                            model.architecture = "qwen2";
+                            model.qkv_bias = model.tied = true;
+                            model.type = SLUICE_GGUF_BF16;
+                          })},
+                         {"mistral", changed([](TinyModel& model) {
+                            model.sliding_window = 8;
+                            model.head_dim = 4;
+                            model.type = SLUICE_GGUF_F16;
+                          })}};
+  for (const Named& gguf : ggufs) {
+    testing::write_tiny_gguf(folder / "a.gguf", gguf.model);
+    add("gguf", gguf.name, "a.gguf");
+  }
+  // These two are read beside files of the llama above: shapes and names are its own.
+  for (const auto& [name, type] :
+       {std::pair("f32", SLUICE_GGUF_F32), std::pair("f16", SLUICE_GGUF_F16), std::pair("bf16", SLUICE_GGUF_BF16)}) {
+    testing::write_tiny_huggingface(folder.path(), changed([type = type](TinyModel& m) { m.type = uint32_t(type); }));
+    add("safetensors", name, "model.safetensors");
+  }
+  add("tokenizer_model", "llama", "tokenizer.model");
+  const Named configs[] = {{"llama", llama},
+                           {"qwen2", changed([](TinyModel& model) { model.architecture = "qwen2"; })},
+                           {"mistral", changed([](TinyModel& model) { model.sliding_window = 8; })}};
+  for (const Named& config : configs) {
+    testing::write_tiny_huggingface(folder.path(), config.model, 2);
     list.push_back(
-        {"huggingface", name,
-         read_file(folder / "two/config.json") + "\n---\n" + read_file(folder / "two/model.safetensors.index.json")});
+        {"huggingface", config.name,
+         read_file(folder / "config.json") + "\n---\n" + read_file(folder / "model.safetensors.index.json")});
   }
   return list;
 }
