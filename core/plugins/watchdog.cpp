@@ -98,6 +98,7 @@ struct Watchdog::Impl {
       if (found.verb.empty()) continue;
       lock.unlock();
       hung(found);
+      verbs_held = false;
       return;
     }
   }
