@@ -9,10 +9,10 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/json_file.h"
 #include "core/base/text.h"
 #include "core/model/huggingface_config.h"
 #include "core/model/huggingface_names.h"
-#include "core/base/json_file.h"
 #include "core/model/tensor_layout.h"
 #include "core/model/vocabulary_size.h"
 #include "core/tokenizer/readers.h"

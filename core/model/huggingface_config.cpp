@@ -10,8 +10,8 @@
 #include <optional>
 
 #include "core/base/error.h"
-#include "core/base/text.h"
 #include "core/base/json_file.h"
+#include "core/base/text.h"
 #include "core/model/tensor_layout.h"
 
 namespace sluice {
