@@ -75,7 +75,7 @@ static void observe(const void* self, void* state, const sluice_lanes* lanes, ui
 /* The keys at ranks first .. first + count of a lane, and 1 / length of each; 0 for a key that is zero. */
 static sluice_status read_keys(const keydiff* policy, const sluice_rows* rows, uint32_t head, sluice_order order,
                                uint32_t first, uint32_t count, float* keys, float* inverse) {
-  uint32_t slots[CHUNK];
+  uint32_t slots[CHUNK] = {0}; /* for compilers that cannot see that read() takes no more than was filled */
   for (uint32_t i = 0; i < count; i++) slots[i] = sluice_order_slot(order, first + i);
   sluice_status status = rows->read(rows, head, SLUICE_KEY, count, slots, keys);
   for (uint32_t i = 0; status == SLUICE_OK && i < count; i++) {
