@@ -75,11 +75,14 @@ int list(const Words& words) {
   size_t width = 0;
   for (const Module& module : modules) width = std::max(width, module.name.size());
   std::string text, unavailable;
+  const auto shown = [](std::string_view said) { return printable(said, 4096); };
   for (const Module& module : modules) {
     if (module.module) {
-      text += fmt::format("{:<{}}  {:<18}  {}\n", module.name, width, module.interface_id, module.module->summary);
+      text += fmt::format("{:<{}}  {:<18}  {}\n", shown(module.name), width, module.interface_id,
+                          shown(module.module->summary));
     } else {
-      unavailable += fmt::format("{:<{}}  {}: {}\n", module.name, width, module.library.string(), module.reason);
+      unavailable += fmt::format("{:<{}}  {}: {}\n", shown(module.name), width, shown(module.library.string()),
+                                 shown(module.reason));
     }
   }
   if (!unavailable.empty()) text += (text.empty() ? "" : "\n") + ("unavailable:\n" + unavailable);

@@ -91,8 +91,11 @@ int run_plugin_check(std::span<const std::string> args) {
   const std::vector<check::Row> rows =
       check::check_libraries(libraries, run, [&](const check::Row& row) { progress.advance(1, row.task.check); });
   progress.clear();
+  if (rows.empty() && !interrupted())
+    throw Error(fmt::format("sluice plugin check: --include {} matches no check of what these libraries offer",
+                            printable(run.include)));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  write_stdout(words->has("json") ? check::report_json(rows, seconds, words->has("only-failed"))
+  write_stdout(words->has("json") ? check::report_json(rows, seconds, words->has("only-failed"), !interrupted())
                                   : check::report_text(rows, seconds, words->has("only-failed")));
   const bool any =
       std::any_of(rows.begin(), rows.end(), [](const check::Row& row) { return check::failed(row.result.verdict); });

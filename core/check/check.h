@@ -1,6 +1,6 @@
 // What `sluice plugin check` runs: a check is one promise of the plugin headers, tried on one module of one library.
-// The lists of checks stand in a file per area, the child process that a check runs in is base/child_process.h's business, and
-// what people read is report.h's.
+// The lists of checks stand in a file per area, the child process that a check runs in is base/child_process.h's
+// business, and what people read is report.h's.
 #pragma once
 
 #include <cstdint>

@@ -90,7 +90,7 @@ std::string report_text(std::span<const Row> rows, double seconds, bool only_fai
   return text + counts_text(rows, seconds);
 }
 
-std::string report_json(std::span<const Row> rows, double seconds, bool only_failed) {
+std::string report_json(std::span<const Row> rows, double seconds, bool only_failed, bool complete) {
   nlohmann::ordered_json counts, list = nlohmann::ordered_json::array();
   for (Verdict verdict : kVerdicts)
     counts[std::string(verdict_text(verdict))] =
@@ -110,7 +110,8 @@ std::string report_json(std::span<const Row> rows, double seconds, bool only_fai
     if (failed(result.verdict)) row["output"] = result.output;
     list.push_back(std::move(row));
   }
-  const nlohmann::ordered_json whole = {{"checks", list}, {"counts", counts}, {"seconds", seconds}};
+  const nlohmann::ordered_json whole = {
+      {"checks", list}, {"counts", counts}, {"complete", complete}, {"seconds", seconds}};
   return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

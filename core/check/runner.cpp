@@ -78,9 +78,10 @@ class Runner {
   void refuse_unused() const {
     for (const std::string& setting : options_.settings) {
       const std::string name = setting.substr(0, setting.find('='));
-      if (parameters_.count(name) || parameters_.empty()) continue;
+      if (parameters_.count(name) || !has_modules_) continue;
       throw Error(fmt::format("--set {}: no module here has a parameter \"{}\"{}; there are: {}", printable(setting),
-                              printable(name), did_you_mean(name, parameters_), join(parameters_)));
+                              printable(name), did_you_mean(name, parameters_),
+                              parameters_.empty() ? "none" : join(parameters_)));
     }
   }
 
@@ -118,6 +119,7 @@ class Runner {
       Row row{task, {Verdict::kSkip, broken, "", 0}};
       row.task.check = check.name;
       if (broken.empty()) row.result = repeat(row.task, check, fuzz_seconds);
+      if (options_.stop && *options_.stop) break;  // what interrupted this program may have ended the child as well
       over_ = options_.first_failure && failed(row.result.verdict);
       const bool unusable =
           failed(row.result.verdict) || (row.result.verdict == Verdict::kSkip && check.ground && !task.module.empty());
@@ -132,6 +134,7 @@ class Runner {
   void run_module(const fs::path& library, const Offer& offer) {
     Task task{"", library, offer.interface_id, offer.name, {}, options_.seed};
     parameters_.insert(offer.parameters.begin(), offer.parameters.end());
+    has_modules_ = true;
     if (!offer.mistake.empty()) throw Error(offer.mistake);
     task.settings = offer.settings;
     std::vector<const Area*> lists;
@@ -156,6 +159,7 @@ class Runner {
   const std::function<void(const Row&)>& on_row_;
   std::regex include_;
   std::set<std::string> parameters_;
+  bool has_modules_ = false;
   bool over_ = false;  // no further check is to begin
 };
 
@@ -176,7 +180,9 @@ bool failed(Verdict verdict) {
 fs::path find_library(const std::string& name, std::span<const fs::path> folders) {
   std::error_code error;
   if (fs::is_regular_file(name, error)) return fs::canonical(name);
-  if (name.find('/') != std::string::npos) throw Error(fmt::format("there is no file {}", name));
+  if (name.find('/') != std::string::npos)
+    throw Error(fs::exists(name, error) ? fmt::format("{} is no regular file", printable(name))
+                                        : fmt::format("there is no file {}", printable(name)));
   std::vector<fs::path> libraries;
   for (const fs::path& folder : folders) {
     const auto first = ptrdiff_t(libraries.size());

@@ -36,6 +36,11 @@ ModuleChoice choice_of(const std::string& module, const std::vector<std::string>
   return choice;
 }
 
+// The task names what there is not: a mistake of the command and no failure of the library.
+struct NoModule : Error {
+  using Error::Error;
+};
+
 // The library's module of this name that the check is for.
 const sluice_module& find_module(const Registry& registry, const Task& task) {
   std::vector<std::string> names;
@@ -46,8 +51,8 @@ const sluice_module& find_module(const Registry& registry, const Task& task) {
       return *module.module;
     names.push_back(module.name);
   }
-  throw Error(fmt::format("{} has no module \"{}\" for {}{}", task.library.string(), printable(task.module), task.check,
-                          names.empty() ? "" : "; it has " + join(names)));
+  throw NoModule(fmt::format("{} has no module \"{}\" for {}{}", task.library.string(), printable(task.module),
+                             task.check, names.empty() ? "" : "; it has " + join(names)));
 }
 
 void run_check(const Check& check, const Task& task) {
@@ -136,6 +141,8 @@ Result run_task(const Task& task) {
     run_check(*check, task);
   } catch (const Outcome& outcome) {
     result.verdict = outcome.verdict, result.why = outcome.what();
+  } catch (const NoModule&) {
+    throw;
   } catch (const std::bad_alloc&) {
     result.verdict = Verdict::kFail, result.why = "asks for more memory than there is";
   } catch (const std::exception& error) {

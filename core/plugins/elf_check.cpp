@@ -74,6 +74,9 @@ std::string damaged_library(const std::filesystem::path& path) {
   const uint64_t table = uint64_t(header.e_phnum) * sizeof(ElfW(Phdr));
   if (header.e_phoff > bytes.size() || table > bytes.size() - header.e_phoff)
     return fmt::format("is cut off: its program headers end beyond its {} bytes", bytes.size());
+  const uint64_t sections = uint64_t(header.e_shnum) * header.e_shentsize;
+  if (header.e_shoff > bytes.size() || sections > bytes.size() - header.e_shoff)
+    return fmt::format("is cut off: its section headers end beyond its {} bytes", bytes.size());
   for (uint32_t i = 0; i < header.e_phnum; i++) {
     ElfW(Phdr) segment;
     std::memcpy(&segment, bytes.data() + header.e_phoff + i * sizeof segment, sizeof segment);

@@ -77,7 +77,11 @@ def load(file, parameters, geometry):
     module = types.ModuleType('sluice_policy_' + os.path.splitext(os.path.basename(file))[0])
     module.__file__ = file
     sys.modules[module.__name__] = module
-    exec(compile(text, file, 'exec'), module.__dict__)
+    try:
+        code = compile(text, file, 'exec')
+    except ValueError as error:
+        raise Mistake(f'{file} is no Python source: {error}') from None
+    exec(code, module.__dict__)
     made = getattr(module, 'Evictor', None)
     if not inspect.isclass(made):
         classes = [name for name, value in vars(module).items()
