@@ -84,6 +84,9 @@ TEST(CheckProgram, RefusesWhatItCannotUse) {
   refused({"h2o", "--set", "recnet=1", "--include", "library-file"}, "no module here has a parameter \"recnet\"");
   refused({"h2o", "--set", "decay=2", "--include", "library-file"}, "decay takes number, 0.0 to 1.0, not 2");
   refused({"h2o", "--set", "recent"}, "is not of the form K=V");
+  refused({good, "--set", "nosuch=3"}, "no module here has a parameter \"nosuch\"; there are: none");
+  refused({good, "--include", "codec-plan"}, "matches no check of what these libraries offer");
+  refused({kLiars}, "is no regular file");
   refused({good, "--seed", "x"}, "--seed takes an integer");
 }
 
