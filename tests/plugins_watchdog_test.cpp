@@ -1,8 +1,10 @@
 // Verbs that never return: who is found, and after how many looks.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <functional>
 #include <future>
+#include <new>
 #include <thread>
 
 #include "core/plugins/watchdog.h"
@@ -131,10 +133,8 @@ TEST(VerbWatch, HoldsWhomItFound) {
 
 TEST(VerbWatch, ForgetsThreadsThatEnd) {
   VerbWatch watch(1);
-  std::thread([] {
-    InVerb* left = new InVerb("evictor left", "reset");  // its thread ends without leaving the verb
-    (void)left;
-  }).join();
+  alignas(InVerb) std::byte room[sizeof(InVerb)];  // its thread ends without leaving the verb
+  std::thread([&] { new (room) InVerb("evictor left", "reset"); }).join();
   EXPECT_EQ(looks(watch, 3), "...");
 }
 
