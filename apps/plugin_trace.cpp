@@ -19,15 +19,6 @@ namespace {
 
 constexpr const char* kCheck = "trace-same";
 
-void refuse_unknown(const std::vector<std::string>& settings, const std::vector<check::Offer>& offers) {
-  std::set<std::string> names;
-  for (const check::Offer& offer : offers) names.insert(offer.parameters.begin(), offer.parameters.end());
-  for (const std::string& setting : settings)
-    if (const std::string name = setting.substr(0, setting.find('=')); !names.count(name))
-      throw Error(fmt::format("sluice plugin trace: --set {}: no module here has a parameter \"{}\"{}; there are: {}",
-                              printable(setting), printable(name), did_you_mean(name, names), join(names)));
-}
-
 }  // namespace
 
 int run_plugin_trace(std::span<const std::string> args) {
@@ -43,7 +34,9 @@ int run_plugin_trace(std::span<const std::string> args) {
       words->has("out") ? std::filesystem::path(words->text("out")) : check::trace_file(library);
   const std::vector<std::string> settings = words->list("set");
   const std::vector<check::Offer> offers = check::list_offers(library, settings);
-  refuse_unknown(settings, offers);
+  std::set<std::string> parameters;
+  for (const check::Offer& offer : offers) parameters.insert(offer.parameters.begin(), offer.parameters.end());
+  check::refuse_unknown(settings, parameters);
   size_t traces = 0;
   for (const check::Offer& offer : offers) {
     if (!offer.mistake.empty()) throw Error(offer.mistake);

@@ -76,13 +76,7 @@ class Runner {
 
   // Settings that no module took.
   void refuse_unused() const {
-    for (const std::string& setting : options_.settings) {
-      const std::string name = setting.substr(0, setting.find('='));
-      if (parameters_.count(name) || !has_modules_) continue;
-      throw Error(fmt::format("--set {}: no module here has a parameter \"{}\"{}; there are: {}", printable(setting),
-                              printable(name), did_you_mean(name, parameters_),
-                              parameters_.empty() ? "none" : join(parameters_)));
-    }
+    if (has_modules_) refuse_unknown(options_.settings, parameters_);
   }
 
  private:

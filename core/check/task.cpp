@@ -167,6 +167,13 @@ std::vector<Offer> list_offers(const std::filesystem::path& library, const std::
   return offers;
 }
 
+void refuse_unknown(const std::vector<std::string>& settings, const std::set<std::string>& names) {
+  for (const std::string& setting : settings)
+    if (const std::string name = setting.substr(0, setting.find('=')); !names.count(name))
+      throw Error(fmt::format("--set {}: no module here has a parameter \"{}\"{}; there are: {}", printable(setting),
+                              printable(name), did_you_mean(name, names), names.empty() ? "none" : join(names)));
+}
+
 std::string to_json(const std::vector<Offer>& offers) {
   nlohmann::json list = nlohmann::json::array();
   for (const Offer& offer : offers)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ struct Offer {
 };
 std::vector<Offer> list_offers(const std::filesystem::path& library, const std::vector<std::string>& settings);
 std::string to_json(const std::vector<Offer>& offers);
+// Throws Error for a setting K=V whose K is none of the parameters' names.
+void refuse_unknown(const std::vector<std::string>& settings, const std::set<std::string>& names);
 std::vector<Offer> offers_from_json(const std::string& json);
 
 }  // namespace sluice::check

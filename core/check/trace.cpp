@@ -8,7 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/plugins/describe.h"
+#include "core/config/params.h"
 #include "sluice/policy.h"
 
 namespace sluice::check {
@@ -21,27 +21,7 @@ constexpr std::string_view kSuffix = ".sluice.so";
 std::string parameters_text(const sluice_module& module, std::span<const sluice_value> values) {
   std::string text;
   for (size_t i = 0; i < values.size(); i++) {
-    const sluice_param& param = module.params[i];
-    const sluice_value& value = values[i];
-    if (i > 0) text += ", ";
-    text += std::string(param.name) + " = ";
-    switch (param.type) {
-      case SLUICE_FLOAT:
-        text += fmt::format("{}", value.f);
-        break;
-      case SLUICE_STRING:
-      case SLUICE_PATH:
-        text += fmt::format("\"{}\"", value.s);
-        break;
-      case SLUICE_CHOICE:
-        text += choices_of(param)[size_t(value.i)];
-        break;
-      case SLUICE_TOKENS:
-        text += describe_tokens(value.i);
-        break;
-      default:
-        text += fmt::format("{}", value.i);
-    }
+    text += fmt::format("{}{} = {}", i > 0 ? ", " : "", module.params[i].name, value_text(module.params[i], values[i]));
   }
   return text;
 }

@@ -79,6 +79,8 @@ std::optional<sluice_value> convert(const sluice_param& param, const Scalar& val
   }
 }
 
+}  // namespace
+
 std::string value_text(const sluice_param& param, const sluice_value& value) {
   switch (param.type) {
     case SLUICE_FLOAT:
@@ -96,8 +98,6 @@ std::string value_text(const sluice_param& param, const sluice_value& value) {
       return fmt::format("{}", value.i);
   }
 }
-
-}  // namespace
 
 void absolute_params(const sluice_module& module, ModuleChoice& choice) {
   for (const sluice_param& param : params(module)) {

@@ -9,6 +9,8 @@
 
 namespace sluice {
 
+// A parameter's value as people read it: 4, 0.5, 50%, sawtooth.
+std::string value_text(const sluice_param& param, const sluice_value& value);
 // Relative paths among the settings start where they were set from now on, and `~` at home.
 void absolute_params(const sluice_module& module, ModuleChoice& choice);
 // As resolve_params, but mistakes are collected. `label` is the table the choice stands in: "codec.key".
