@@ -96,6 +96,17 @@ static inline sluice_status choose(const void* self, void* state, const sluice_l
   return SLUICE_OK;
 }
 
+/* For sluice.evictor.rows/1: looks at no rows. */
+static inline void inserted(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
+                            const uint32_t* positions, const sluice_rows* rows) {
+  (void)self, (void)state, (void)lanes, (void)n, (void)slots, (void)positions, (void)rows;
+}
+static inline sluice_status choose_unseen(const void* self, void* state, const sluice_lanes* lanes, uint32_t n,
+                                          const sluice_rows* rows, uint32_t* victims) {
+  (void)rows;
+  return choose(self, state, lanes, n, victims);
+}
+
 /* One module, its name "liar"; `of_extension` is NULL or its function of that name. */
 #define MODULE(interface_id, table, layout, params, count, of_extension) \
   { interface_id, table, layout, count, params, "liar", "keeps all promises but one", "1", NULL, of_extension }

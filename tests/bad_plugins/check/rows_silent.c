@@ -1,10 +1,6 @@
 /* Chooses as if nothing had happened when rows could not be read. */
 #include "good.h"
 
-static void inserted(const void* self, void* state, const sluice_lanes* lanes, uint32_t n, const uint32_t* slots,
-                     const uint32_t* positions, const sluice_rows* rows) {
-  (void)self, (void)state, (void)lanes, (void)n, (void)slots, (void)positions, (void)rows;
-}
 static sluice_status with_rows(const void* self, void* state, const sluice_lanes* lanes, uint32_t n,
                                const sluice_rows* rows, uint32_t* victims) {
   const uint32_t oldest = sluice_order_slot(order_of(state, lanes, 0), 0);

@@ -75,17 +75,22 @@ static inline void encode_row(uint32_t n, const float* x, float scale, uint8_t* 
     to[sizeof scale + i] = (uint8_t)(int8_t)fmaxf(-127, fminf(127, code));
   }
 }
-static inline sluice_status encode(const void* self, const sluice_block* block, const float* rows, void* scratch,
-                                   void* dst, size_t* bytes) {
+/* A row's largest number becomes `top`. */
+static inline sluice_status encode_to(float top, const void* self, const sluice_block* block, const float* rows,
+                                      void* scratch, void* dst, size_t* bytes) {
   const codec* c = self;
   memset(scratch, 0, SCRATCH);
   memset(dst, 0, HEAD);
   for (uint32_t r = 0; r < block->rows; r++) {
     const float* x = rows + (size_t)r * c->head_dim;
-    encode_row(c->head_dim, x, largest(x, c->head_dim) / 127, (uint8_t*)dst + HEAD + r * row_bytes(c));
+    encode_row(c->head_dim, x, largest(x, c->head_dim) / top, (uint8_t*)dst + HEAD + r * row_bytes(c));
   }
   *bytes = bound(self, block->side, block->rows);
   return SLUICE_OK;
+}
+static inline sluice_status encode(const void* self, const sluice_block* block, const float* rows, void* scratch,
+                                   void* dst, size_t* bytes) {
+  return encode_to(127, self, block, rows, scratch, dst, bytes);
 }
 static inline sluice_status decode(const void* self, const sluice_block* block, const void* src, uint32_t first,
                                    uint32_t count, float* rows) {

@@ -3,15 +3,7 @@
 
 static sluice_status encode_wider(const void* self, const sluice_block* block, const float* rows, void* scratch,
                                   void* dst, size_t* bytes) {
-  const codec* c = self;
-  memset(scratch, 0, SCRATCH);
-  memset(dst, 0, HEAD);
-  for (uint32_t r = 0; r < block->rows; r++) {
-    const float* x = rows + (size_t)r * c->head_dim;
-    encode_row(c->head_dim, x, largest(x, c->head_dim) / 120, (uint8_t*)dst + HEAD + r * row_bytes(c));
-  }
-  *bytes = bound(self, block->side, block->rows);
-  return SLUICE_OK;
+  return encode_to(120, self, block, rows, scratch, dst, bytes);
 }
 
 CODEC(create, plan, bound, scratch, encode_wider, decode, account, retain, dot, accumulate)
