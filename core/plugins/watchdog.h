@@ -1,5 +1,5 @@
 // Notices a plugin's verb that never returns. Every thread has a place where it writes which verb it is in: a few
-// plain stores, no clock, no lock. One thread looks at all places now and then; a verb that it finds in the same call
+// stores, no clock, no lock. One thread looks at all places now and then; a verb that it finds in the same call
 // too often is reported. What is done about it is up to the caller: the verb itself cannot be stopped.
 #pragma once
 
