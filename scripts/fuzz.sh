@@ -29,7 +29,9 @@ export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDI
 cmake --preset fuzz > $out/build.log 2>&1 && cmake --build --preset fuzz --parallel "$(nproc)" --target fuzzers \
   >> $out/build.log 2>&1 || { tail -n 40 $out/build.log && exit 1; }
 export LLVM_PROFILE_FILE=$out/unused.profraw
-build/fuzz/bin/write_fuzz_seeds tests/fuzz/corpus
+# A copy: the tree changes only with --keep.
+cp -r tests/fuzz/corpus $out/corpus
+build/fuzz/bin/write_fuzz_seeds $out/corpus
 
 # Which files each target is about.
 parser() {
@@ -54,7 +56,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 run() { # run TARGET: fuzzes it
   mkdir -p $out/"$1"/found $out/"$1"/crashes
   LLVM_PROFILE_FILE=$out/$1/%m.profraw build/fuzz/bin/fuzz_"$1" $options -max_total_time="$seconds" \
-    -dict=tests/fuzz/"$1".dict -artifact_prefix=$out/"$1"/crashes/ $out/"$1"/found tests/fuzz/corpus/"$1" \
+    -dict=tests/fuzz/"$1".dict -artifact_prefix=$out/"$1"/crashes/ $out/"$1"/found $out/corpus/"$1" \
     > $out/"$1"/log 2>&1 < /dev/null || true
 }
 for target in $targets; do
@@ -70,7 +72,7 @@ for target in $targets; do
   crashes=$(find $out/$target/crashes -type f | wc -l)
   # A crash leaves no coverage; the corpus is run once more for it.
   if ! llvm-profdata merge -sparse $out/$target/*.profraw -o $out/$target/profdata 2> /dev/null; then
-    LLVM_PROFILE_FILE=$out/$target/corpus.profraw build/fuzz/bin/fuzz_$target $options -runs=0 tests/fuzz/corpus/$target \
+    LLVM_PROFILE_FILE=$out/$target/corpus.profraw build/fuzz/bin/fuzz_$target $options -runs=0 $out/corpus/$target \
       > /dev/null 2>&1 < /dev/null || true
     llvm-profdata merge -sparse $out/$target/corpus.profraw -o $out/$target/profdata
   fi
@@ -87,8 +89,8 @@ if ((keep)); then
   for target in $targets; do
     mkdir -p $out/$target/kept
     # What was written by hand stays, and only what it does not reach is added.
-    cp tests/fuzz/corpus/$target/{seed,bad}_* $out/$target/kept
-    build/fuzz/bin/fuzz_$target $options -merge=1 -use_counters=0 $out/$target/kept tests/fuzz/corpus/$target $out/$target/found \
+    cp $out/corpus/$target/{seed,bad}_* $out/$target/kept
+    build/fuzz/bin/fuzz_$target $options -merge=1 -use_counters=0 $out/$target/kept $out/corpus/$target $out/$target/found \
       > $out/$target/merge.log 2>&1 < /dev/null
     rm -r tests/fuzz/corpus/$target
     mv $out/$target/kept tests/fuzz/corpus/$target
