@@ -93,7 +93,7 @@ std::string shared_budget(std::span<const LockstepPolicy> entries, uint32_t toke
   return shared;
 }
 
-// `publish` writes the finished rows if a plugin hangs.
+// `publish` writes the finished rows if a plugin hangs, falls or fails.
 Comparison compare(Session& s, Job& job, bool speed, const Words& words,
                    const std::function<void(const Comparison&)>& publish) {
   const uint32_t limit = uint32_t(words.integer("tokens", 1024, 2, 1 << 20));
@@ -170,6 +170,10 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   const HangGuard::Block kept(*s.hang_guard);
   options.offer = [&](std::function<std::vector<PolicyResult>()> so_far) {
     s.hang_guard->keep([&, so_far = std::move(so_far)] { publish(conclude(so_far())); });
+  };
+  options.failed = [&](std::vector<PolicyResult> rows) {
+    publish(conclude(std::move(rows)));
+    fmt::print(stderr, "sluice: the result is partial\n");
   };
   return conclude(run_lockstep(engine, entries, job.tokens, options));
 }

@@ -14,23 +14,46 @@
 
 #include "apps/output.h"
 #include "core/base/error.h"
+#include "core/plugins/crash_watch.h"
+#include "core/plugins/registry.h"
 #include "core/plugins/watchdog.h"
 
 namespace sluice {
 
+namespace {
+
+constexpr double kWriteSeconds = 60;  // for what is finished after a crash, where a verb may take any time
+
+void say(const std::string& text) { std::fputs(text.c_str(), stderr); }
+
+// " (/home/me/my_policy.sluice.so)"
+std::string file_of(const std::string& who, const Registry& registry) {
+  for (const Module& module : registry.modules())
+    if (module.module && !module.library.empty() && module_title(*module.module) == who)
+      return fmt::format(" ({})", module.library.string());
+  return "";
+}
+
+}  // namespace
+
 struct HangGuard::Impl {
-  explicit Impl(double limit) : seconds(limit), watchdog(limit, [this](const HungVerb& verb) { end(verb); }) {}
+  Impl(double limit, const Registry& modules)
+      : seconds(limit),
+        registry(modules),
+        watchdog(limit,
+                 [this](const HungVerb& hung) {
+                   // Writing asks the same plugin for its bytes, which may hang as well.
+                   std::thread([limit = seconds] {
+                     std::this_thread::sleep_for(std::chrono::duration<double>(limit));
+                     _exit(kExitFailed);
+                   }).detach();
+                   end(hung.who, hung.verb, fmt::format("has not returned for {:g} s ([plugins] limit)", seconds));
+                 }),
+        crashes(limit > 0 ? limit : kWriteSeconds,
+                [this](const FallenVerb& fallen) { end(fallen.who, fallen.verb, fallen.how); }) {}
 
-  static void say(const std::string& text) { std::fputs(text.c_str(), stderr); }
-
-  [[noreturn]] void end(const HungVerb& verb) {
-    say(fmt::format("\nsluice: {}, {}: has not returned for {:g} s ([plugins] limit); the run ends here\n", verb.who,
-                    verb.verb, seconds));
-    // Writing asks the same plugin for its bytes, which may hang as well.
-    std::thread([limit = seconds] {
-      std::this_thread::sleep_for(std::chrono::duration<double>(limit));
-      _exit(kExitFailed);
-    }).detach();
+  [[noreturn]] void end(const std::string& who, const std::string& verb, const std::string& how) {
+    say(fmt::format("\nsluice: {}{}, {}: {}; the run ends here\n", who, file_of(who, registry), verb, how));
     try {
       const std::lock_guard lock(mutex);
       if (write) {
@@ -45,12 +68,14 @@ struct HangGuard::Impl {
   }
 
   const double seconds;
+  const Registry& registry;
   std::mutex mutex;
   std::function<void()> write;
   Watchdog watchdog;
+  CrashWatch crashes;
 };
 
-HangGuard::HangGuard(double seconds) : impl_(std::make_unique<Impl>(seconds)) {}
+HangGuard::HangGuard(double seconds, const Registry& registry) : impl_(std::make_unique<Impl>(seconds, registry)) {}
 HangGuard::~HangGuard() = default;
 
 void HangGuard::keep(std::function<void()> write) {

@@ -1,5 +1,6 @@
-// What becomes of a command when a plugin's verb never returns: it says which, writes the results that are finished,
-// and ends with exit code 1. Noticing it is the watchdog's business (core/plugins).
+// What becomes of a command when a plugin's verb never returns or takes the program down: it says which, in which file,
+// writes the results that are finished, and ends with exit code 1. Noticing it is core/plugins' business (watchdog.h,
+// crash_watch.h).
 #pragma once
 
 #include <functional>
@@ -7,10 +8,12 @@
 
 namespace sluice {
 
+class Registry;
+
 class HangGuard {
  public:
-  // `seconds` a verb may take; 0: any.
-  explicit HangGuard(double seconds);
+  // `seconds` a verb may take; 0: any. `registry` knows which file a module is from.
+  HangGuard(double seconds, const Registry& registry);
   ~HangGuard();
   HangGuard(const HangGuard&) = delete;
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -12,6 +13,11 @@
 
 namespace sluice {
 namespace {
+
+constexpr int kFirstFreeFile = 10;  // lower numbers have meanings between a program and its children
+
+// Where the command's output goes. Not file 1: what plugins print must not get into it.
+std::FILE* out = stdout;
 
 // Of the first write that failed. The stream forgets it: a later flush with nothing to write succeeds.
 int first_failure = 0;
@@ -28,14 +34,22 @@ void guard_standard_files() {
     if (fcntl(file, F_GETFD) < 0 && open("/dev/null", file == 0 ? O_WRONLY : O_RDONLY) < 0) return;
 }
 
+void keep_stdout_for_commands() {
+  const int own = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, kFirstFreeFile);
+  std::FILE* const file = own < 0 ? nullptr : fdopen(own, "w");
+  if (!file) return;  // all output goes where it always went
+  out = file;
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
 void write_stdout(std::string_view text) {
   errno = 0;
-  note(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
+  note(std::fwrite(text.data(), 1, text.size(), out) == text.size());
 }
 
 bool flush_stdout() {
   errno = 0;
-  note(std::fflush(stdout) == 0);
+  note(std::fflush(out) == 0);
   return first_failure == 0;
 }
 

@@ -9,6 +9,9 @@ namespace sluice {
 // Once, before any file is opened: a file must not take the number of a stdout that the shell closed (`>&-`).
 void guard_standard_files();
 
+// Next: from now on only write_stdout() reaches stdout, and what plugins print to it goes to stderr.
+void keep_stdout_for_commands();
+
 void write_stdout(std::string_view text);
 // For what streams, to stop early. False when nothing written from now on would arrive.
 bool flush_stdout();

@@ -79,10 +79,11 @@ int run_plugin_check(std::span<const std::string> args) {
   }
   if (words->positional.empty())
     throw Error("sluice plugin check needs FILEs (my.sluice.so) or NAMEs of plugins (see `sluice help plugin`)");
-  const check::RunOptions run = run_options(*words);
+  check::RunOptions run = run_options(*words);
   note_missing_plugin_folders();
   std::vector<std::filesystem::path> folders, libraries;
-  for (const std::string& folder : words->list("path")) folders.emplace_back(folder);
+  for (const std::string& folder : words->list("path")) folders.push_back(std::filesystem::absolute(folder));
+  run.folders = folders;
   folders = Registry::search_path(folders);
   for (const std::string& name : words->positional) libraries.push_back(check::find_library(name, folders));
 
@@ -107,6 +108,7 @@ int run_plugin_try(std::span<const std::string> args) {
   po::options_description options;
   add_subject_options(options);
   options.add_options()("module", text("NAME"), "which of the library's modules")(
+      "path", texts("FOLDER"), "look here first for other modules; may be repeated")(
       "answer", "write the result to file descriptor 3, for the program that started this one");
   const auto words = parse_words("plugin", args, options, {.names = {"a CHECK (or list)", "a FILE"}, .least = 2});
   if (!words) return kExitOk;
@@ -125,10 +127,12 @@ int run_plugin_try(std::span<const std::string> args) {
   }
   task.module = words->text("module");
   task.settings = words->list("set");
+  for (const std::string& folder : words->list("path")) task.folders.emplace_back(folder);
   task.seed = uint64_t(words->integer("seed", 1, 0, kLargestSeed));
   if (check::is_for_modules(task.check) && task.module.empty())
     throw Error(fmt::format("sluice plugin try {} needs --module NAME", task.check));
-  const check::Result result = check::run_task(task);
+  const Prober prober = child_prober();
+  const check::Result result = check::run_task(task, &prober);
   if (child)
     answer(fmt::format("{} {}", int(result.verdict), result.why));
   else

@@ -103,7 +103,7 @@ Session open_configs(std::span<const std::string> files, std::span<const std::st
   for (Config& config : s.configs)
     if (const uint32_t n = ++times[config.name]; n > 1) config.name += fmt::format("#{}", n);
   Setup setup = find_plugins(paths, overrides, configured_threads(s.configs.front()));
-  s.hang_guard = std::make_unique<HangGuard>(verb_seconds(s.configs));
+  s.hang_guard = std::make_unique<HangGuard>(verb_seconds(s.configs), *setup.registry);
   s.pool = std::move(setup.pool), s.registry = std::move(setup.registry);
   for (const Config& other : s.configs) {
     check_same_model(s.configs.front(), other);

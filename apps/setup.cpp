@@ -41,6 +41,7 @@ Setup find_plugins(std::span<const std::filesystem::path> files, std::span<const
   setup.pool = std::make_unique<ThreadPool>(threads);
   const Prober prober = child_prober();
   setup.registry = std::make_unique<Registry>(Registry::search_path(folders), *setup.pool, &prober);
+  setup.registry->read_part_params_with(read_part_params);
   return setup;
 }
 

@@ -177,6 +177,7 @@ const Command* find_command(std::string_view name) {
 int main(int argc, char** argv) {
   using namespace sluice;
   guard_standard_files();
+  keep_stdout_for_commands();
   watch_interrupts();
   int code = kExitFailed;
   try {

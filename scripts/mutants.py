@@ -27,8 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Parameters that reach code which the defaults do not. A mutant is checked with each until it is killed.
 VARIANTS = {
     'uniform': [[], ['axis=channel'], ['axis=tensor', 'bits=3']],
-    'group': [[], ['value_window=sliding']],
-    'gear': [[], ['backbone=uniform'], ['outliers=0', 'rank=0']],
+    'group': [[], ['value_window=sliding', 'residual=128']],
+    'gear': [[], ['backbone=uniform'], ['outliers=0', 'rank=0'], ['outliers=0.1']],
     'h2o': [[], ['sinks=4', 'recent=8', 'decay=0.9']],
     'sieve': [[], ['entry_bit=keep', 'alpha=2', 'sinks=0']],
     'random': [[], ['seed=7', 'recent=0']],

@@ -38,6 +38,9 @@ const sluice_plugin& lying_codec() {
     t.encode = [](const void* self, const sluice_block* b, const float* rows, void* scratch, void* dst, size_t* bytes) {
       const sluice_status status = honest().encode(self, b, rows, scratch, dst, bytes);
       if (lie == "encode") *bytes += 1;
+      if (lie == "nothing") *bytes = 0;
+      if (lie == "bound bytes") static_cast<char*>(dst)[honest().bound(self, b->side, b->rows)] = 0;
+      if (lie == "scratch bytes") static_cast<char*>(scratch)[honest().scratch(self, b->side, b->rows, 0)] = 0;
       return status;
     };
     t.retain = [](const void* self, const sluice_block* b, void* src, const uint32_t* keep, uint32_t n, size_t* bytes) {
@@ -62,6 +65,7 @@ const sluice_plugin& lying_codec() {
 }
 
 const sluice_evictor* h2o;  // whom the lying evictor calls
+int selections;             // of a test
 
 void spill(const char* verb, void* state, const void* self, const sluice_lanes* lanes) {
   if (lie == verb) static_cast<char*>(state)[h2o->state_size(self, lanes) + 5] = 0;
@@ -98,6 +102,8 @@ const sluice_plugin& lying_evictor(const sluice_module& model) {
   };
   table.select = [](const void* self, void* state, const sluice_lanes* lanes, uint32_t n, uint32_t* victims) {
     spill("select", state, self, lanes);
+    if (lie == "victims") victims[n * lanes->count] = 0;
+    if (lie == "silent select" && selections++ > 0) return sluice_status(SLUICE_OK);
     return h2o->select(self, state, lanes, n, victims);
   };
   static sluice_module module;
@@ -110,7 +116,7 @@ const sluice_plugin& lying_evictor(const sluice_module& model) {
 
 struct CacheLies : testing::CacheSetup {
   CacheLies() {
-    lie.clear();
+    lie.clear(), selections = 0;
     registry.add(lying_codec());
     registry.add(lying_evictor(registry.find(SLUICE_EVICTOR, "h2o")));
   }
@@ -139,6 +145,9 @@ TEST_F(CacheLies, ACodecsSizesAreChecked) {
   o.evictor_params["recent"].i = 8;
   EXPECT_EQ(failure("", o), "nothing was noticed");
   EXPECT_THAT(failure("encode", o), AllOf(HasSubstr("codec liar, encode: says it wrote 2049 bytes where it had 2048")));
+  EXPECT_THAT(failure("nothing", o), HasSubstr("codec liar, encode: says that 32 rows take no bytes"));
+  EXPECT_THAT(failure("bound bytes", o), HasSubstr("codec liar, encode: wrote past its block's bound of 2048 bytes"));
+  EXPECT_THAT(failure("scratch bytes", o), HasSubstr("codec liar, encode: wrote past its scratch of "));
   EXPECT_THAT(failure("retain", o), AllOf(HasSubstr("codec liar, retain: says it wrote"), HasSubstr("where it had")));
   EXPECT_THAT(failure("bound", o), AllOf(HasSubstr("codec liar, bound"), HasSubstr("18446744073709551615 bytes")));
   EXPECT_THAT(failure("scratch", o), AllOf(HasSubstr("codec liar, scratch"), HasSubstr("18446744073709551615 bytes")));
@@ -167,8 +176,16 @@ TEST_F(CacheLies, AnEvictorsStateIsGuardedAfterEveryVerb) {
   EXPECT_EQ(failure("", o), "nothing was noticed");
   for (const char* verb : {"reset", "resize", "insert", "observe", "select"})
     EXPECT_THAT(failure(verb, o), HasSubstr(std::string("evictor liar, ") + verb + ": wrote past its state of "));
+  EXPECT_THAT(failure("victims", o), HasSubstr("evictor liar, select: wrote past its victims of "));
   EXPECT_THAT(failure("state_size", o),
               AllOf(HasSubstr("evictor liar, state_size"), HasSubstr("18446744073709551583 bytes")));
+}
+
+// What it leaves unwritten is memory in which the last victims stand.
+TEST_F(CacheLies, AnEvictorThatNamesNobodyEvictsNobody) {
+  PolicyOptions o;
+  o.evictor = "liar", o.interval = 4;
+  EXPECT_THAT(failure("silent select", o), HasSubstr("evictor liar, select: victim 0 of lane 0 is slot 4294967295"));
 }
 
 TEST_F(CacheLies, PlansAndSignalsAreCheckedBeforeAnythingIsBuilt) {

@@ -1,10 +1,13 @@
 // Every built-in policy passes the checks of pipelines, and a codec or an evictor that spoils one fails it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 
+#include "core/config/config.h"
 #include "core/plugins/registry.h"
 #include "tests/support/check_runner.h"
+#include "tests/support/extension_evictors.h"
 
 namespace sluice::testing {
 namespace {
@@ -43,6 +46,34 @@ TEST(Pipelines, BuiltInPoliciesPass) {
     }
   }
   EXPECT_GE(passed, 7u * 5) << "seven policies, and more checks than five";
+}
+
+// Those of the examples and of the tests offer what built-in evictors do without: rows, windows, budgets and parts.
+TEST(Pipelines, EvictorsWithExtensionsPassAndAreAsked) {
+  ThreadPool pool(1);  // the hooks are for one thread
+  const std::filesystem::path folders[] = {SLUICE_EXAMPLES, SLUICE_PLUGINS};
+  Registry registry(folders, pool);
+  registry.read_part_params_with(read_part_params);
+  registry.add(extension_evictors_plugin());
+  uint32_t tried = 0;
+  hooks.log = true;
+  for (const Module& module : registry.modules()) {
+    const bool example = module.library.parent_path() == std::filesystem::canonical(SLUICE_EXAMPLES);
+    if (!module.module || module.interface_id != SLUICE_EVICTOR || !(example || module.library.empty())) continue;
+    const auto values = defaults(*module.module);
+    if (!values) continue;
+    tried++;
+    const check::Subject subject{module.library, module.module, &registry, *values, 1};
+    for (const check::Check& each : check::pipeline_checks()) {
+      const Finding found = run_check(each, subject);
+      EXPECT_FALSE(found.bad()) << module.name << ", " << each.name << ": " << found.why;
+    }
+  }
+  hooks.log = false;
+  EXPECT_GE(tried, 8u + 4u);
+  for (const char* verb : {"inserted", "window", "split", "ragged select"})
+    EXPECT_NE(std::find(hooks.calls.begin(), hooks.calls.end(), verb), hooks.calls.end()) << verb;
+  hooks.calls.clear();
 }
 
 // Codecs that break a promise of their own (bad_plugins/codec) break the pipeline where core counts on it.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "cli_program.h"
 #include "support/tiny_model.h"
@@ -63,10 +64,58 @@ TEST_F(CliHarm, AHungVerbEndsTheRunWithWhatIsFinished) {
                               "--tokens", "24", "--set", "plugins.limit=1"},
                              {kHung});
   EXPECT_EQ(run.code, 1);
-  EXPECT_THAT(run.err, AllOf(HasSubstr("sluice: evictor hang_in_select, select: has not returned for 1 s"),
+  EXPECT_THAT(run.err, AllOf(HasSubstr("hang_in_select.sluice.so), select: has not returned for 1 s"),
                              HasSubstr("the result is partial")));
   EXPECT_THAT(run.out, AllOf(HasSubstr("| full "), HasSubstr("| hung "), HasSubstr("of 23 tokens were scored")));
   EXPECT_THAT(run.out, Not(HasSubstr(" 0 of 23 tokens")));
+}
+
+// However a verb takes the program down, it is named with its file, and finished results are kept.
+TEST_F(CliHarm, AFallenVerbEndsTheRunWithWhatIsFinished) {
+  struct Fall {
+    const char *how, *says;
+    bool by_signal;
+  };
+  for (const Fall& fall : {Fall{"crash", "falls.sluice.so), select: crashed: Segmentation fault", true},
+                           {"abort", "falls.sluice.so), select: crashed: Aborted", true},
+                           {"deep", "falls.sluice.so), select: crashed: Segmentation fault", true},
+                           {"exit", "falls.sluice.so), select: ended the program with exit()", false},
+                           {"past", "evictor falls, select: wrote past its victims of ", false},
+                           {"fail", "evictor falls, select: lost its way", false}}) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    if (fall.by_signal) continue;  // the sanitizer's
+#endif
+    const std::string falls =
+        write("falls.toml", "[cache]\nbudget = 8\ninterval = 4\n[evictor]\nname = \"falls\"\nhow = \"" +
+                                std::string(fall.how) + "\"\n");
+    const Outcome run = sluice(
+        {"compare", falls, "--no-speed", "--text", "one two three four five six seven eight nine", "--tokens", "24"},
+        {kHung});
+    EXPECT_EQ(run.code, 1) << fall.how;
+    EXPECT_THAT(run.err, AllOf(HasSubstr(fall.says), HasSubstr("the result is partial")));
+    EXPECT_THAT(run.out, AllOf(HasSubstr("| full "), HasSubstr("| falls "), HasSubstr("of 23 tokens were scored")));
+  }
+}
+
+TEST_F(CliHarm, WhatAPluginPrintsStaysOutOfTheResult) {
+  const std::string falls = write("falls.toml", "[cache]\nbudget = 32\n[evictor]\nname = \"falls\"\nhow = \"talk\"\n");
+  const Outcome run = sluice({"run", falls, "--text", "one", "-n", "2", "--json"}, {kHung});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_TRUE(nlohmann::json::accept(run.out)) << run.out;
+  EXPECT_THAT(run.err, HasSubstr("hello from a plugin"));
+}
+
+TEST_F(CliHarm, TracesAreMadeInAChild) {
+  const std::string library = SLUICE_HUNG_PLUGINS "/falls.sluice.so", out = (folder_ / "falls.trace.json").string();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  const Outcome crash = sluice({"plugin", "trace", library, "--out", out}, {});
+  EXPECT_EQ(crash.code, 1);
+  EXPECT_THAT(crash.err, HasSubstr("plugin trace: the plugin crashed: Segmentation fault (signal 11)"));
+#endif
+  const Outcome left = sluice({"plugin", "trace", library, "--out", out, "--set", "how=exit"}, {});
+  EXPECT_EQ(left.code, 1);
+  EXPECT_THAT(left.err, HasSubstr("plugin trace: the plugin ended the process"));
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST_F(CliHarm, AHungVerbLeavesBenchTheRowsBefore) {
@@ -76,7 +125,7 @@ TEST_F(CliHarm, AHungVerbLeavesBenchTheRowsBefore) {
       {"bench", write("full.toml", ""), hung, "-p", "0", "-n", "24", "-r", "1", "--set", "plugins.limit=1", "-t", "1"},
       {kHung});
   EXPECT_EQ(run.code, 1);
-  EXPECT_THAT(run.err, HasSubstr("evictor hang_in_select, select: has not returned"));
+  EXPECT_THAT(run.err, HasSubstr("hang_in_select.sluice.so), select: has not returned"));
   EXPECT_THAT(run.out, AllOf(HasSubstr("| full "), Not(HasSubstr("| hung "))));
 }
 

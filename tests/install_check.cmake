@@ -16,6 +16,10 @@ if(output MATCHES "${BUILD}/lib")
   message(FATAL_ERROR "the installed program uses plugins of the build tree:\n${output}")
 endif()
 run("the installed configurations" ${sluice} config check ${prefix}/share/sluice/configs/gear2_h2o20.toml)
+execute_process(COMMAND ${sluice} config check ${prefix}/share/sluice/configs/examples.toml ERROR_VARIABLE said)
+if(said MATCHES "does not exist")  # that the examples are not built yet may be said
+  message(FATAL_ERROR "configs/examples.toml names files that are not installed:\n${said}")
+endif()
 run("tiny model" ${TINY_MODEL} ${WORK}/tiny.gguf)
 
 find_program(nm nm)

@@ -11,7 +11,7 @@ function(run what)
 endfunction()
 
 run("install" ${CMAKE_COMMAND} --install ${BUILD} --config ${CONFIG} --component sdk --prefix ${WORK}/kit)
-file(GLOB_RECURSE projects ${WORK}/kit/*/sluice/examples/*/CMakeLists.txt)
+file(GLOB_RECURSE projects ${WORK}/kit/*/sluice/plugins/examples/*/CMakeLists.txt)
 if(NOT projects)
   message(FATAL_ERROR "the kit holds no examples")
 endif()

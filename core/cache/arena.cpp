@@ -44,7 +44,10 @@ Arena::Arena(const Instance& backend, uint64_t reserve) : backend_(backend), res
   void* address = nullptr;
   // Where address space is short (ulimit -v, strict overcommit), less may still do.
   for (;;) {
-    const sluice_status status = table.buffer_create(backend.self(), SLUICE_USE_CACHE, reserve_, &address);
+    const sluice_status status = [&] {
+      const InVerb in(backend.who(), "buffer_create");
+      return table.buffer_create(backend.self(), SLUICE_USE_CACHE, reserve_, &address);
+    }();
     if (status == SLUICE_OK) break;
     if (reserve_ / 2 < kLeastReserve) backend.check(status, "buffer_create");
     reserve_ = reserve_ / 2 & ~(kSlab - 1);
@@ -68,7 +71,7 @@ Arena::Arena(const Instance& backend, uint64_t reserve) : backend_(backend), res
 }
 
 Arena::~Arena() {
-  backend_.table<sluice_backend>().buffer_destroy(backend_.self(), base_);
+  backend_.call("buffer_destroy", backend_.table<sluice_backend>().buffer_destroy, base_);
   munmap(nodes_, uint64_t(node_capacity_) * sizeof(Node));
   munmap(slab_units_, reserve_ / kSlab * sizeof(uint32_t));
 }

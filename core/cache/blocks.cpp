@@ -1,7 +1,10 @@
 // See layer_cache.h: rows on their way between dense and coded. Dead ones are dropped, blocks compacted and rescued,
 // the oldest of the tail encoded.
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "core/cache/layer_cache.h"
 #include "sluice/half.h"
 
@@ -145,12 +148,16 @@ void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) 
                       0x9E3779B97F4A7C15ull +
                   1;
     const uint64_t bound = sane_bytes(codec, "bound", codec.call("bound", table.bound, which, n));
-    Scratch<std::byte> work(layer.scratch,
-                            sane_bytes(codec, "scratch", codec.call("scratch", table.scratch, which, n, 0u)) + 1);
-    Scratch<std::byte> coded(layer.scratch, bound + 1);
+    const uint64_t room = sane_bytes(codec, "scratch", codec.call("scratch", table.scratch, which, n, 0u));
+    Scratch<std::byte> work(layer.scratch, room + kGuard), coded(layer.scratch, bound + kGuard);
+    set_guard(work.data(), room), set_guard(coded.data(), bound);
     size_t bytes = 0;
     codec.call("encode", table.encode, &header, rows.data(), work.data(), coded.data(), &bytes);
+    check_guard(codec, "encode", work.data(), room, "its scratch");
+    check_guard(codec, "encode", coded.data(), bound, "its block's bound");
     check_written(codec, "encode", bytes, bound);
+    if (bytes == 0)
+      throw Error(fmt::format("{}, encode: says that {} rows take no bytes", codec.who(), n), kExitFailed);
     // Entries first: what is allocated then has an owner, whatever fails.
     side.spans.push({}, layer.memory), side.blocks.push({}, layer.memory);
     CodedBlock& block = side.blocks[side.blocks.count - 1];

@@ -1,5 +1,5 @@
 // The parts of a sequence's cache in one layer: where each side keeps its rows, dense or coded, and which
-// slots are taken. Data and the few moves that need no policy; when to make them is sequence_cache.cpp.
+// slots are taken. Data and the few moves that need no policy; when to make them is settle.cpp.
 #pragma once
 
 #include <cstring>

@@ -1,4 +1,5 @@
-// See layer_cache.h: releasing and copying a layer. What layers do is in slots.cpp, blocks.cpp and account.cpp.
+// See layer_cache.h: releasing and copying a layer. What layers do is in slots.cpp, blocks.cpp, rolling.cpp and
+// account.cpp.
 #include "core/cache/layer_cache.h"
 
 namespace sluice {

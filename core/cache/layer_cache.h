@@ -1,6 +1,6 @@
 // One layer of a sequence's cache: its lanes, slot tables and evictor state, and the moves that keep them in
 // step (drop dead rows, compact and rescue blocks, encode the tail, renumber slots). When a move is due is
-// decided in sequence_cache.cpp.
+// decided in settle.cpp.
 #pragma once
 
 #include <algorithm>
@@ -77,6 +77,11 @@ void create_record(LayerCache& layer, uint32_t capacity);
 void release_layer(LayerCache& layer);
 // Throws Error if the evictor wrote past its state in `verb`, just called.
 void check_guard(const LayerCache& layer, std::string_view verb);
+// The same for any memory that a plugin is given to write `bytes` to, with kGuard more behind it that were set before.
+inline constexpr uint64_t kGuard = 64;
+void set_guard(void* memory, uint64_t bytes);
+void check_guard(const Instance& module, std::string_view verb, const void* memory, uint64_t bytes,
+                 std::string_view what);
 
 // Takes the next free slot of an evictor's lane. There is one: settle() sees to it.
 uint32_t take_slot(LayerCache& layer, uint32_t lane);

@@ -7,25 +7,17 @@
 #include "core/plugins/interfaces.h"
 
 namespace sluice {
-namespace {
-
-std::string who(const Instance& module) {
-  return fmt::format("{} {}", interface_noun(module.module().interface_id), module.module().name);
-}
-
-}  // namespace
-
 uint64_t sane_bytes(const Instance& module, std::string_view verb, uint64_t bytes) {
   if (bytes > kMostBytes)
     throw Error(
-        fmt::format("{}, {}: asks for {} bytes; more than {} is a mistake", who(module), verb, bytes, kMostBytes),
+        fmt::format("{}, {}: asks for {} bytes; more than {} is a mistake", module.who(), verb, bytes, kMostBytes),
         kExitFailed);
   return bytes;
 }
 
 void check_written(const Instance& codec, std::string_view verb, uint64_t bytes, uint64_t room) {
   if (bytes > room)
-    throw Error(fmt::format("{}, {}: says it wrote {} bytes where it had {}", who(codec), verb, bytes, room),
+    throw Error(fmt::format("{}, {}: says it wrote {} bytes where it had {}", codec.who(), verb, bytes, room),
                 kExitFailed);
 }
 
@@ -38,7 +30,7 @@ void check_account(const Instance& codec, const sluice_account& a, uint64_t byte
     left -= fits ? part : 0;
   }
   if (fits && left == 0) return;
-  throw Error(fmt::format("{}, account: its kinds add up to {} of a block's {} bytes", who(codec),
+  throw Error(fmt::format("{}, account: its kinds add up to {} of a block's {} bytes", codec.who(),
                           fits ? fmt::to_string(bytes - left) : "more than all", bytes),
               kExitFailed);
 }
@@ -54,7 +46,7 @@ void set_evictor(LayerPolicy& layer, const Instance& evictor) {
   if (!layer.window) return;
   layer.window_size = evictor.call("window.size", layer.window->size);
   if (layer.window_size == 0 || layer.window_size > SLUICE_WINDOW_MOST)
-    throw Error(fmt::format("{}, window.size: wants the last {} queries of a prompt; it may be 1 to {}", who(evictor),
+    throw Error(fmt::format("{}, window.size: wants the last {} queries of a prompt; it may be 1 to {}", evictor.who(),
                             layer.window_size, SLUICE_WINDOW_MOST),
                 kExitFailed);
 }

@@ -118,7 +118,11 @@ void SequenceCache::evict(LayerCache& layer) {
   const LayerPolicy& rules = layer.rules();
   const Instance& evictor = *rules.evictor;
   void* state = layer.state.data;
-  Scratch<uint32_t> counts(layer.scratch, lanes), victims(layer.scratch, total);
+  Scratch<uint32_t> counts(layer.scratch, lanes), victims(layer.scratch, total + kGuard / sizeof(uint32_t));
+  // What the evictor does not write must not look like a victim of the layer before.
+  std::fill_n(victims.data(), total, SLUICE_FREE);
+  const uint64_t victim_bytes = total * sizeof(uint32_t);
+  set_guard(victims.data(), victim_bytes);
   const char* verb = "select";
   if (rules.ragged()) {
     split(layer, total, counts.data());
@@ -137,6 +141,7 @@ void SequenceCache::evict(LayerCache& layer) {
       check_guard(layer, verb);
     }
   }
+  check_guard(evictor, verb, victims.data(), victim_bytes, "its victims");
   const bool record = recorded_layer_ == int32_t(layer.index);
   if (record) recorded_.resize(lanes);
   const uint32_t* named = victims.data();  // of the lane

@@ -12,7 +12,6 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kGuard = 64;  // bytes behind an evictor's state
 constexpr uint8_t kGuardByte = 0xA5;
 
 // Tables and evictor state of some capacity, all free; the evictor is not told yet. Released unless installed.
@@ -43,15 +42,7 @@ Slots::Slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32
   std::memset(tables.data, 0xFF, words * sizeof(uint32_t));
   std::memset(tables.data + words * 4, 0, tables.bytes - words * 4);
   std::memset(state.data, 0, state.bytes);
-  std::memset(state.data + state_bytes, kGuardByte, kGuard);
-}
-
-void check_guard(const Instance& evictor, const Piece& state, uint64_t state_bytes, std::string_view verb) {
-  const auto* guard = reinterpret_cast<const uint8_t*>(state.data) + state_bytes;
-  if (!std::all_of(guard, guard + kGuard, [](uint8_t b) { return b == kGuardByte; }))
-    throw Error(
-        fmt::format("evictor {}, {}: wrote past its state of {} bytes", evictor.module().name, verb, state_bytes),
-        kExitFailed);
+  set_guard(state.data, state_bytes);
 }
 
 // The layer's tables and state become these; the old ones go with `slots`.
@@ -68,8 +59,19 @@ void fill_pool(LayerCache& layer, SlotPool& pool, uint32_t used) {
 
 }  // namespace
 
+void set_guard(void* memory, uint64_t bytes) {
+  std::memset(static_cast<std::byte*>(memory) + bytes, kGuardByte, kGuard);
+}
+
+void check_guard(const Instance& module, std::string_view verb, const void* memory, uint64_t bytes,
+                 std::string_view what) {
+  const auto* guard = static_cast<const uint8_t*>(memory) + bytes;
+  if (!std::all_of(guard, guard + kGuard, [](uint8_t b) { return b == kGuardByte; }))
+    throw Error(fmt::format("{}, {}: wrote past {} of {} bytes", module.who(), verb, what, bytes), kExitFailed);
+}
+
 void check_guard(const LayerCache& layer, std::string_view verb) {
-  check_guard(*layer.rules().evictor, layer.state, layer.state_bytes, verb);
+  check_guard(*layer.rules().evictor, verb, layer.state.data, layer.state_bytes, "its state");
 }
 
 void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_t prompt) {
@@ -189,7 +191,7 @@ void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt) {
   Slots s(layer, capacity, layer.lanes.budget, prompt);
   evictor.call("resize", layer.policy->evictor(layer.index).resize, s.state.data, &s.lanes, layer.state.data,
                &layer.lanes, told.data());
-  check_guard(evictor, s.state, s.state_bytes, "resize");
+  check_guard(evictor, "resize", s.state.data, s.state_bytes, "its state");
   auto* pos = reinterpret_cast<uint32_t*>(s.tables.data);
   for (uint32_t h = 0; h < layer.kv_heads(); h++) {
     const uint32_t* move = &to[uint64_t(layer.lane_of(h)) * old];

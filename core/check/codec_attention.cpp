@@ -49,7 +49,7 @@ void add_scores(const CodecProbe& codec, const CodedLane& lane, uint32_t queries
           sum += double(q[i * d + c]) * k[size_t(r) * d + c];
           size += std::fabs(q[i * d + c]) * most;
         }
-        error.add(scores[i * lane.stride() + CodedLane::column(lane.spans()[s], r)], sum, size);
+        error.add(scores[i * lane.stride() + slot_of(lane.spans()[s], r)], sum, size);
       }
   }
 }
@@ -67,7 +67,7 @@ void add_outputs(const CodecProbe& codec, const CodedLane& lane, uint32_t querie
     for (uint32_t i = 0; i < queries; i++)
       for (uint32_t r = 0; r < lane.spans()[s].rows; r++)
         for (uint32_t c = 0; c < d; c++) {
-          const double weight = weights[i * lane.stride() + CodedLane::column(lane.spans()[s], r)];
+          const double weight = weights[i * lane.stride() + slot_of(lane.spans()[s], r)];
           sum[i * d + c] += weight * v[size_t(r) * d + c], size[i * d + c] += weight * most;
         }
   }
@@ -135,7 +135,7 @@ void codec_columns(const Subject& subject) {
     for (const uint32_t queries : {1u, 3u, SLUICE_TILE}) {
       std::vector<char> written(lane.stride());
       for (const sluice_span& span : lane.spans())
-        for (uint32_t r = 0; r < span.rows; r++) written[CodedLane::column(span, r)] = 1;
+        for (uint32_t r = 0; r < span.rows; r++) written[slot_of(span, r)] = 1;
       const std::vector<float> q = lane.queries(queries, subject.seed);
       std::vector<float> scores(queries * lane.stride(), kUntouched);
       lane.attend(queries, 0, uint32_t(lane.spans().size()), q.data(), scores.data());

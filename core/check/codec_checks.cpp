@@ -44,7 +44,7 @@ std::span<const Check> codec_checks() {
       {"codec-tiles", "gives a query the same bits whichever queries share its tile", codec_tiles},
       {"codec-cuts", "gives the same bits however the spans are cut into calls", codec_cuts},
       {"codec-speed", "codes and decodes at a speed that steps can bear", codec_speed},
-      {"codec-cuda", "offers device verbs whose results agree with the host's", codec_cuda},
+      {"codec-cuda", "offers a device table of this host's layout, if any", codec_cuda},
   };
   return kChecks;
 }

@@ -2,6 +2,7 @@
 // queries or weights to meet them.
 #pragma once
 
+#include "core/cache/lane.h"
 #include "core/check/codec_probe.h"
 
 namespace sluice::check {
@@ -15,9 +16,6 @@ class CodedLane {
   size_t stride() const { return stride_; }
   const std::vector<sluice_span>& spans() const { return spans_; }
   const std::vector<Coded>& blocks() const { return blocks_; }
-  static size_t column(const sluice_span& span, uint32_t row) {
-    return span.slot_base + (span.slots ? span.slots[row] : row);
-  }
   // Floats of one query, as dot() and accumulate() take and give them.
   size_t inputs() const { return side_ == SLUICE_KEY ? codec_.head_dim : stride_; }
   size_t outputs() const { return side_ == SLUICE_KEY ? stride_ : codec_.head_dim; }

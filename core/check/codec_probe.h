@@ -111,6 +111,7 @@ uint32_t most_rows(const sluice_codec_plan& plan);
 // Runs `job` with the codec at each of these head sizes that create() does not refuse, or at any other where it refuses
 // all of them. Skips the check where there is none: "codec-create" is about that.
 inline constexpr uint32_t kHeadDims[] = {32, 64, 80, 96, 128, 256};
+inline constexpr uint32_t kWideHeadDims[] = {32, 64, 80, 96, 128, 256, 320};  // one more than codecs know of
 inline constexpr uint32_t kFewHeadDims[] = {64, 80, 128};
 void each_size(const Subject& subject, std::span<const uint32_t> head_dims, uint32_t watch,
                const std::function<void(const CodecProbe& codec)>& job);

@@ -81,12 +81,13 @@ Trace codec_trace(const Subject& subject) {
           {fmt::format("the plan of {}", side_text(codec, side)),
            {"its numbers", "the tolerance to six digits"},
            {digest_of(std::vector<uint32_t>{plan.block_rows, plan.residual, plan.max_rows, plan.exact}), 0}});
-      const std::string tolerance = fmt::format("{:.5e}", plan.tolerance);
-      trace.back().digests[1] = digest_of(std::vector<char>(tolerance.begin(), tolerance.end()));
+      trace.back().digests[1] = digest_of(fmt::format("{:.5e}", plan.tolerance));
       for (const uint32_t rows : row_counts(plan))
         for (const uint32_t prompt : {0u, 1u})
           if (prompt || rows <= plan.block_rows) trace.push_back(block_line(codec, side, prompt, rows));
+      if (codec.head_dim == kTraceDims[0]) trace.push_back(block_line(codec, side, 1, most_rows(plan)));
     }
+    note_counters(codec.instance(), trace);
   });
   return trace;
 }

@@ -38,16 +38,16 @@ void evictor_create(const Subject& subject) {
   HostState host(*subject.registry, *subject.module, nullptr);
   const sluice_geometry geometry{3, 4, 2, kHeadDim, 4096};
   const auto create = [&](void*& self) {
-    host.creating = true;
-    const sluice_status status = table_of(subject).create(&host.table, &geometry, subject.values.data(), &self);
-    host.creating = false;
+    const sluice_status status =
+        host.run_create([&] { return table_of(subject).create(&host.table, &geometry, subject.values.data(), &self); });
     if (status == SLUICE_OK) {
       expect(self != nullptr, "create() succeeds and gives no instance");
       return;
     }
     const std::string said = host.take_message();
     expect(!said.empty(), fmt::format("create() returns status {} and gives no message", status));
-    if (status == SLUICE_UNSUPPORTED) skip("create() needs what this host does not offer: " + said);
+    if (status == SLUICE_UNSUPPORTED)
+      skip("create() needs what this host does not offer: " + said + "; --path FOLDER says where other plugins are");
     fail("create() refuses these parameters: " + said);
   };
   void *one = nullptr, *other = nullptr;

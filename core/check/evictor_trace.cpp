@@ -19,14 +19,15 @@ uint32_t digest_of_lanes(const std::vector<Positions>& lanes) {
   return digest;
 }
 
-TraceLine decoding(const Subject& subject, uint32_t interval, const std::string& what,
-                   const std::function<Attention(const Trial&, uint32_t)>& attention) {
+void decoding(Trace& trace, const Subject& subject, uint32_t interval, const std::string& what,
+              const std::function<Attention(const Trial&, uint32_t)>& attention) {
   const Trial trial(subject, kLanes, interval);
   EvictorDriver driver = trial.driver();
   TraceLine line{what, {"the victims"}, {}};
   for (uint32_t step = 0; step < trial.shape.budget / interval + 100; step++)
     line.digests.push_back(digest_of_lanes(driver.step(interval, attention(trial, step))));
-  return line;
+  trace.push_back(std::move(line));
+  note_counters(trial.evictor, trace);
 }
 
 TraceLine prompts(const Subject& subject) {
@@ -92,12 +93,12 @@ Trace evictor_trace(const Subject& of) {
   const auto steps = [](const Trial& trial, uint32_t step) -> Attention {
     return [of = trial.attention(step)](uint32_t lane, uint32_t position) { return std::floor(of(lane, position)); };
   };
-  return {decoding(subject, 1, "decoding at interval 1", plain),
-          decoding(subject, 4, "decoding at interval 4", plain),
-          decoding(subject, 16, "decoding at interval 16, many scores equal", steps),
-          prompts(subject),
-          budgets(subject),
-          most_victims(subject)};
+  Trace trace;
+  decoding(trace, subject, 1, "decoding at interval 1", plain);
+  decoding(trace, subject, 4, "decoding at interval 4", plain);
+  decoding(trace, subject, 16, "decoding at interval 16, many scores equal", steps);
+  for (TraceLine (*line)(const Subject&) : {prompts, budgets, most_victims}) trace.push_back(line(subject));
+  return trace;
 }
 
 }  // namespace sluice::check

@@ -115,7 +115,7 @@ const Policy& Pipeline::policy(const Choice& evictor, const Choice& key, const C
     policy->instances.push_back(create(choice));
     return &policy->instances.back();
   };
-  layer.evictor = place(evictor);
+  if (const Instance* placed = place(evictor)) set_evictor(layer, *placed);
   layer.codec[SLUICE_KEY] = place(key);
   layer.codec[SLUICE_VALUE] = key.module && key.module == value.module ? layer.codec[SLUICE_KEY] : place(value);
   for (const uint32_t side : {SLUICE_KEY, SLUICE_VALUE})
@@ -124,10 +124,7 @@ const Policy& Pipeline::policy(const Choice& evictor, const Choice& key, const C
       check_plan(*codec, layer.plan[side]);
     }
   if (layer.evictor)
-    for (const uint32_t prompt : {0u, 1u}) {
-      layer.evictor->table<sluice_evictor>().signal(layer.evictor->self(), prompt, &layer.signal[prompt]);
-      check_signal(*layer.evictor, layer.signal[prompt]);
-    }
+    for (const sluice_signal& signal : layer.signal) check_signal(*layer.evictor, signal);
   policy->layers.assign(policy->geometry.layers, layer);
   policies_.push_back(std::move(policy));
   return *policies_.back();

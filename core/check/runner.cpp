@@ -126,7 +126,7 @@ class Runner {
   }
 
   void run_module(const fs::path& library, const Offer& offer) {
-    Task task{"", library, offer.interface_id, offer.name, {}, options_.seed};
+    Task task{"", library, offer.interface_id, offer.name, {}, options_.seed, options_.folders};
     parameters_.insert(offer.parameters.begin(), offer.parameters.end());
     has_modules_ = true;
     if (!offer.mistake.empty()) throw Error(offer.mistake);

@@ -14,7 +14,8 @@
 namespace sluice::check {
 
 struct RunOptions {
-  std::vector<std::string> settings;  // K=V, for every module that has a parameter K
+  std::vector<std::string> settings;           // K=V, for every module that has a parameter K
+  std::vector<std::filesystem::path> folders;  // see Task
   uint64_t seed = 1;
   double fuzz_seconds = 0;   // per module, in which its checks are repeated with new seeds
   double limit_seconds = 0;  // of every check; 0: its own

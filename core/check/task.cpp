@@ -55,8 +55,8 @@ const sluice_module& find_module(const Registry& registry, const Task& task) {
                              task.check, names.empty() ? "" : "; it has " + join(names)));
 }
 
-void run_check(const Check& check, const Task& task) {
-  if (!task.module.empty()) return with_module(task, check.run);
+void run_check(const Check& check, const Task& task, const Prober* prober) {
+  if (!task.module.empty()) return with_module(task, prober, check.run);
   ThreadPool pool(1);
   Registry none({}, pool);
   Subject subject;
@@ -98,6 +98,7 @@ std::vector<std::string> Task::words() const {
   if (!module.empty()) {
     list.insert(list.end(), {"--module", module});
     for (const std::string& setting : settings) list.insert(list.end(), {"--set", setting});
+    for (const std::filesystem::path& folder : folders) list.insert(list.end(), {"--path", folder.string()});
     list.insert(list.end(), {"--seed", std::to_string(seed)});
   }
   return list;
@@ -109,15 +110,16 @@ std::string Task::command() const {
   return line;
 }
 
-void with_module(const Task& task, const std::function<void(const Subject& subject)>& job) {
+void with_module(const Task& task, const Prober* prober, const std::function<void(const Subject& subject)>& job) {
   ThreadPool pool(1);
   Subject subject;
   subject.library = task.library;
   subject.seed = task.seed;
   // First the library, so that its modules win over others of their names.
   std::vector<std::filesystem::path> places = {task.library};
-  for (std::filesystem::path& folder : Registry::search_path({})) places.push_back(std::move(folder));
-  Registry registry(places, pool);
+  for (std::filesystem::path& folder : Registry::search_path(task.folders)) places.push_back(std::move(folder));
+  load_library(task.library);  // before the registry could probe it
+  Registry registry(places, pool, prober);
   registry.read_part_params_with(read_part_params);
   subject.registry = &registry;
   subject.module = &find_module(registry, task);
@@ -131,14 +133,14 @@ void with_module(const Task& task, const std::function<void(const Subject& subje
   job(subject);
 }
 
-Result run_task(const Task& task) {
+Result run_task(const Task& task, const Prober* prober) {
   const Check* check = find_check(task.check);
   if (!check)
     throw Error(fmt::format("there is no check \"{}\"{}", task.check, did_you_mean(task.check, check_names())));
   const auto start = std::chrono::steady_clock::now();
   Result result;
   try {
-    run_check(*check, task);
+    run_check(*check, task, prober);
   } catch (const Outcome& outcome) {
     result.verdict = outcome.verdict, result.why = outcome.what();
   } catch (const NoModule&) {

@@ -11,6 +11,10 @@
 
 #include "core/check/check.h"
 
+namespace sluice {
+struct Prober;
+}
+
 namespace sluice::check {
 
 // What to run: all that a child needs to know, and whoever wants to see a failure again.
@@ -20,6 +24,7 @@ struct Task {
   std::string interface_id, module;   // empty for checks of the library itself; the first may be found by the second
   std::vector<std::string> settings;  // K=V: parameters of the module
   uint64_t seed = 1;
+  std::vector<std::filesystem::path> folders = {};  // where other modules are looked for before the usual places
 
   // "plugin", "try", ...: the words that make the program run it.
   std::vector<std::string> words() const;
@@ -34,9 +39,11 @@ struct Result {
   double seconds = 0;
 };
 
-Result run_task(const Task& task);
+// `prober` tries the libraries around the task's own, whose modules may be its parts or its company. The task's own is
+// loaded without: that it may crash is what the process is for.
+Result run_task(const Task& task, const Prober* prober = nullptr);
 // Hands `job` the module that a task names, loaded and with its parameters. Throws Error where there is none.
-void with_module(const Task& task, const std::function<void(const Subject& subject)>& job);
+void with_module(const Task& task, const Prober* prober, const std::function<void(const Subject& subject)>& job);
 
 // What a library offers. Loads it: for a child.
 struct Offer {

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/text.h"
 #include "core/config/params.h"
 #include "sluice/policy.h"
 
@@ -63,6 +64,21 @@ void compare(const TraceLine& line, const std::string& kept, const std::string& 
 uint32_t digest_of(std::span<const unsigned char> bytes, uint32_t digest) {
   for (const unsigned char byte : bytes) digest = (digest ^ byte) * 16777619u;
   return digest;
+}
+
+uint32_t digest_of(std::string_view text) {
+  return digest_of({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
+}
+
+void note_counters(const Instance& instance, Trace& trace) {
+  const std::vector<Counter> counters = instance.counters();
+  if (counters.empty()) return;
+  TraceLine& line = trace.emplace_back(TraceLine{"what it counted", {}, {}});
+  for (const Counter& counter : counters) {
+    line.parts.push_back(fmt::format("the counts of \"{}\"", printable(counter.name)));
+    line.digests.push_back(
+        digest_of(fmt::format("{} {:.5e} {:.5e}", counter.name, counter.numerator, counter.denominator)));
+  }
 }
 
 Trace trace_of(const Subject& subject) {

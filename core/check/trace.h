@@ -31,9 +31,13 @@ void keep_trace(const Subject& subject, const std::filesystem::path& file);
 // The check: the trace in the file beside the library is the same. Skipped where there is none.
 void trace_same(const Subject& subject);
 
+// What the instance has counted so far (sluice.host.stats/1), to six digits; no line where it counts nothing.
+void note_counters(const Instance& instance, Trace& trace);
+
 // FNV-1a, from `digest` on.
 inline constexpr uint32_t kNoDigest = 2166136261u;
 uint32_t digest_of(std::span<const unsigned char> bytes, uint32_t digest = kNoDigest);
+uint32_t digest_of(std::string_view text);
 template <class T>
 uint32_t digest_of(const std::vector<T>& numbers, uint32_t digest = kNoDigest) {
   static_assert(std::is_arithmetic_v<T>);

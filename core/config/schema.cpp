@@ -63,7 +63,7 @@ constexpr Key kKeys[] = {
 
     {"plugins.path", KeyType::kPaths, "", 0, 0, false, "", "folders with *.sluice.so, searched before $SLUICE_PLUGIN_PATH, the program's own and the installed folder",
      [](Config& c, const Node& n) { c.plugin_path.clear(); for (const Node* item : items(n)) c.plugin_path.push_back(std::filesystem::absolute(resolve_path(text(*item), item->place)).lexically_normal()); }},
-    {"plugins.limit", KeyType::kInteger, "60", 0, 1 << 20, false, "", "seconds after which a call into a plugin that has not returned ends the run, with the results that are finished; 0: never",
+    {"plugins.limit", KeyType::kInteger, "60", 0, 1 << 20, false, "", "seconds after which a call into a plugin that has not returned ends the run, with the results that are finished; 0: never; of several configurations in one run the longest counts",
      [](Config& c, const Node& n) { c.plugin_limit = u32(n); }},
 
     {"cache.budget", KeyType::kBudget, "", 0, 0, false, "", "the most tokens a lane keeps between evictions: a count, a share of the run's tokens, or as many as fit into so many bytes of K and V rows per sequence (what is kept beside the rows comes on top); needed by an evictor",

@@ -50,9 +50,9 @@ Weights::Weights(const Instance& backend, ModelFile& file, const std::function<v
 Weights::Owned::~Owned() {
   const auto& table = backend.table<sluice_backend>();
   for (sluice_weight* w : weights)
-    if (w) table.weight_destroy(backend.self(), w);
+    if (w) backend.call("weight_destroy", table.weight_destroy, w);
   for (void* b : buffers)
-    if (b) table.buffer_destroy(backend.self(), b);
+    if (b) backend.call("buffer_destroy", table.buffer_destroy, b);
 }
 
 const sluice_weight* Weights::upload(const Tensor& tensor) {
@@ -74,10 +74,9 @@ const sluice_weight* Weights::upload(const Tensor& tensor) {
 float* Weights::upload_row(const float* values, uint32_t n) {
   const auto& table = backend_.table<sluice_backend>();
   void*& address = owned_.buffers.emplace_back(nullptr);
-  backend_.check(table.buffer_create(backend_.self(), SLUICE_USE_WEIGHTS, n * sizeof(float), &address),
-                 "buffer_create");
+  backend_.call("buffer_create", table.buffer_create, SLUICE_USE_WEIGHTS, n * sizeof(float), &address);
   sluice_queue* queue = nullptr;
-  backend_.check(table.queue_create(backend_.self(), 1, &queue), "queue_create");
+  backend_.call("queue_create", table.queue_create, 1u, &queue);
   sluice_status status = table.write(backend_.self(), queue, address, values, n * sizeof(float));
   if (status == SLUICE_OK) status = table.wait(backend_.self(), queue);
   table.queue_destroy(backend_.self(), queue);

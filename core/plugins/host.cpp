@@ -120,11 +120,7 @@ const void* host_extension(const sluice_host* host, const char* id) {
 }  // namespace
 
 HostState::HostState(Registry& from, const sluice_module& of, HostState* part_of)
-    : registry(from),
-      module(&of),
-      owner(part_of),
-      serial(++hosts),
-      who(fmt::format("{} {}", interface_noun(of.interface_id), of.name)) {
+    : registry(from), module(&of), owner(part_of), serial(++hosts), who(module_title(of)) {
   table.abi = SLUICE_ABI;
   table.size = sizeof(sluice_host);
   table.ctx = this;

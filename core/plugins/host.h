@@ -25,6 +25,15 @@ struct HostState {
     if (spoke.load(std::memory_order_relaxed)) take_message();
   }
 
+  // Calls the module's create(): only while it runs may the module make parts.
+  template <class Create>
+  sluice_status run_create(Create&& create) {
+    creating = true;
+    const sluice_status status = create();
+    creating = false;
+    return status;
+  }
+
   // The one whose bytes and counters are shown.
   HostState& root() { return owner ? owner->root() : *this; }
   // Keeps a message of the call now running on this thread.

@@ -194,6 +194,10 @@ std::string_view interface_noun(std::string_view id) {
   return name.substr(name.find('.') + 1);
 }
 
+std::string module_title(const sluice_module& module) {
+  return fmt::format("{} {}", interface_noun(module.interface_id), module.name);
+}
+
 std::string refuse_entry(const sluice_plugin* plugin) {
   if (!plugin) return "its sluice_plugin_entry() returned NULL";
   if (plugin->magic != SLUICE_MAGIC) {

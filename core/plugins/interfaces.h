@@ -32,6 +32,7 @@ InterfaceId parse_interface_id(std::string_view id);
 
 // "evictor" of "sluice.evictor/1": what people call such a module.
 std::string_view interface_noun(std::string_view id);
+std::string module_title(const sluice_module& module);  // "evictor h2o"
 
 // A sentence for the user, or empty if the host may use it.
 std::string refuse_entry(const sluice_plugin* plugin);

@@ -51,7 +51,11 @@ LoadedLibrary load_library(const std::filesystem::path& canonical, const Prober*
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   const auto [entry, added] = entries.try_emplace(canonical);
-  if (added) entry->second.result = load(canonical, prober, entry->second.library);
+  if (added) try {
+      entry->second.result = load(canonical, prober, entry->second.library);
+    } catch (const std::bad_alloc&) {  // to be unavailable without a reason is for nobody
+      entry->second.result.reason = "memory ran out";
+    }
   return entry->second.result;
 }
 

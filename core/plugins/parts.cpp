@@ -42,7 +42,13 @@ sluice_status create_part(const sluice_host* host, const char* interface_id, con
       return refuse(SLUICE_INTERNAL, "asks for a part without saying of which interface, name or geometry");
     *part = {};
     if (!owner.creating) return refuse(SLUICE_INTERNAL, "parts are made in create() only");
-    const sluice_module& module = owner.registry.find(interface_id, name);
+    const sluice_module* found = nullptr;
+    try {
+      found = &owner.registry.find(interface_id, name);
+    } catch (const Error& error) {  // another host may have it
+      return refuse(SLUICE_UNSUPPORTED, error.what());
+    }
+    const sluice_module& module = *found;
     if (const std::string path = circle(owner, module); !path.empty())
       return refuse(SLUICE_INVALID,
                     fmt::format("{} {} would contain itself ({})", interface_noun(interface_id), module.name, path));

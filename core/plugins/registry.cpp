@@ -50,10 +50,6 @@ std::string library_name(const fs::path& library) {
   return name;
 }
 
-std::string who(const sluice_module& module) {
-  return fmt::format("{} {}", interface_noun(module.interface_id), module.name);
-}
-
 // A module as its library offers it.
 struct Offer {
   InterfaceId id;  // views into the library
@@ -73,20 +69,19 @@ template <class Create>
 Instance create(Registry& registry, const sluice_module& module, std::span<const sluice_value> values, HostState* owner,
                 Create&& call, void (*destroy)(void*)) {
   if (values.size() != module.param_count) {
-    throw Error(fmt::format("{}, create: takes {} parameters, got {}", who(module), module.param_count, values.size()),
-                kExitFailed);
+    throw Error(
+        fmt::format("{}, create: takes {} parameters, got {}", module_title(module), module.param_count, values.size()),
+        kExitFailed);
   }
   auto host = std::make_shared<HostState>(registry, module, owner);
   void* self = nullptr;
-  host->creating = true;
-  const sluice_status status = [&] {
+  const sluice_status status = host->run_create([&] {
     const InVerb in(host->who.c_str(), "create");
     return call(&host->table, values.data(), &self);
-  }();
-  host->creating = false;
+  });
   if (status != SLUICE_OK) throw_status(*host, status, "create");
   host->drop_message();
-  if (!self) throw Error(fmt::format("{}, create: succeeded but gave no instance", who(module)), kExitFailed);
+  if (!self) throw Error(fmt::format("{}, create: succeeded but gave no instance", module_title(module)), kExitFailed);
   return Instance(module, self, std::move(host), destroy);
 }
 

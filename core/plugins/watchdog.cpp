@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "core/plugins/crash_watch.h"
+
 namespace sluice {
 
 thread_local constinit VerbPlace verb_place;
@@ -39,6 +41,7 @@ constexpr uint32_t kBeats = 20;
 
 void list_verb_place() {
   if (verb_place.listed) return;
+  prepare_thread_for_crashes();
   static thread_local Unlisted at_end;
   at_end.armed = true;  // constructs it
   const std::lock_guard lock(places().mutex);
@@ -78,7 +81,9 @@ HungVerb VerbWatch::beat(bool hold) {
   verb_place.looks = true;
   verbs_held = true;
   HungVerb found;
-  if (hung->number.load() == number) found = {hung->who.load(), hung->verb.load()};
+  // A thread on its way out clears the names before it counts.
+  const char *who = hung->who.load(), *verb = hung->verb.load();
+  if (who && verb && hung->number.load() == number) found = {who, verb};
   if (!hold || found.verb.empty()) verbs_held = false;
   return found;
 }

@@ -246,7 +246,7 @@ struct DecodedRows {
         codec.call("decode", table.decode, &block, spans[i].src, first, count, rows);
         for (uint32_t r = 0; r < count; r++) {
           const uint32_t row = first + r;
-          f(spans[i].slot_base + (spans[i].slots ? spans[i].slots[row] : row), rows + uint64_t(r) * head_dim);
+          f(slot_of(spans[i], row), rows + uint64_t(r) * head_dim);
         }
       }
       total += block.rows;

@@ -140,13 +140,12 @@ Engine::Lane& Engine::lane(bool exact) { return exact ? *exact_ : *fast_; }
 
 void* Engine::buffer(uint64_t bytes) {
   void* address = nullptr;
-  backend_.check(backend_.table<sluice_backend>().buffer_create(backend_.self(), SLUICE_USE_ACTIVATIONS,
-                                                                std::max<uint64_t>(bytes, 64), &address),
-                 "buffer_create");
+  const auto& table = backend_.table<sluice_backend>();
+  backend_.call("buffer_create", table.buffer_create, SLUICE_USE_ACTIVATIONS, std::max<uint64_t>(bytes, 64), &address);
   try {
     buffers_.emplace(address, bytes);
   } catch (...) {
-    backend_.table<sluice_backend>().buffer_destroy(backend_.self(), address);
+    backend_.call("buffer_destroy", table.buffer_destroy, address);
     throw;
   }
   activation_bytes_ += bytes;
@@ -156,7 +155,7 @@ void* Engine::buffer(uint64_t bytes) {
 void Engine::drop_buffer(void* address) {
   const auto at = buffers_.find(address);
   if (at == buffers_.end()) return;
-  backend_.table<sluice_backend>().buffer_destroy(backend_.self(), address);
+  backend_.call("buffer_destroy", backend_.table<sluice_backend>().buffer_destroy, address);
   activation_bytes_ -= at->second;
   buffers_.erase(at);
 }

@@ -36,6 +36,16 @@ size_t before_stop(std::string_view text, std::span<const std::string> stops) {
   return end;
 }
 
+// Rows that are no numbers make logits that are none, and the model is not to blame.
+std::string codec_hint(const Policy& policy) {
+  for (const LayerPolicy& layer : policy.layers)
+    for (const Instance* codec : layer.codec)
+      if (codec)
+        return fmt::format("; or {} gives rows that are no numbers, which `sluice plugin check {}` would tell",
+                           codec->who(), codec->module().name);
+  return "";
+}
+
 }  // namespace
 
 Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_t> prompt, Sampler& sampler,
@@ -47,7 +57,13 @@ Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_
                             cache.seen(), prompt.size(), options.tokens, cache.max_tokens()));
   Generation g;
   int32_t next = 0;
-  const LogitSink sink = [&](std::span<const LogitRow> rows) { next = sampler.pick(rows.back().logits); };
+  const LogitSink sink = [&](std::span<const LogitRow> rows) {
+    try {
+      next = sampler.pick(rows.back().logits);
+    } catch (const Error& error) {
+      throw Error(error.what() + codec_hint(cache.policy()), error.code());
+    }
+  };
   auto start = Clock::now();
   engine.feed_prompt(cache, prompt, Want::kLast, options.exact, sink);
   g.prompt_seconds = std::chrono::duration<double>(Clock::now() - start).count();

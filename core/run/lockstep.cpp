@@ -97,7 +97,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
   std::vector<PositionScore> scores;
   uint32_t fed = 0;
   const auto started = std::chrono::steady_clock::now();
-  while (fed < n && !(options.stop && *options.stop)) {
+  const auto step = [&] {
     const uint32_t rows = std::min(options.chunk, n - fed);
     for (uint32_t i = 0; i < count; i++) {
       feeds[i] = {runners[order[i]].cache.get(), tokens.subspan(fed, rows), Want::kAll};
@@ -132,6 +132,12 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
       options.progress(rows,
                        fmt::format("ppl {:.3f}, {:.1f} tok/s", runners[order[0]].fidelity.ppl(), fed / took.count()));
     }
+  };
+  try {
+    while (fed < n && !(options.stop && *options.stop)) step();
+  } catch (...) {
+    if (fed > 0 && options.failed) options.failed(so_far());
+    throw;
   }
 
   std::vector<PolicyResult> results = so_far();

@@ -26,6 +26,8 @@ struct LockstepOptions {
   // Called before the first step with what gives the rows of all steps so far. That may be called from another thread
   // while this one is stuck in a step.
   std::function<void(std::function<std::vector<PolicyResult>()> so_far)> offer;
+  // Gets the rows of all steps so far when one fails, before the failure goes on to the caller.
+  std::function<void(std::vector<PolicyResult>)> failed;
   // Sees the logits of every position of every policy: for tests.
   std::function<void(uint32_t position, uint32_t policy, std::span<const float> logits)> watch;
 };

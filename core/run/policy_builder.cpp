@@ -83,7 +83,6 @@ void check_rolling(const Policy& policy) {
 }  // namespace
 
 std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry) {
-  registry.read_part_params_with(read_part_params);
   auto policy = std::make_unique<Policy>();
   policy->name = config.name, policy->geometry = geometry;
   policy->interval = config.cache.interval, policy->chunk = config.cache.chunked ? config.cache.chunk : 0;

@@ -24,6 +24,7 @@ struct RunSetup {
                     std::vector<std::string> settings = {})
       : pool(threads), registry(folders(), pool), model("model.path=\"" + path.string() + "\"") {
     registry.add(extension_evictors_plugin());
+    registry.read_part_params_with(read_part_params);
     Engine::Options options;
     options.context = context;
     engine = std::make_unique<Engine>(registry, config(std::move(settings)), options);
