@@ -16,6 +16,7 @@
 #include "apps/setup.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "core/config/params.h"
 #include "core/plugins/describe.h"
 #include "core/plugins/registry.h"
 
@@ -113,18 +114,14 @@ nlohmann::ordered_json to_json(const Module& entry) {
     constexpr const char* kTypes[] = {"int", "float", "bool", "string", "choice", "tokens", "path"};
     nlohmann::ordered_json row = {{"name", param.name}, {"type", kTypes[param.type]}, {"required", param.required != 0},
                                   {"default", nullptr}, {"range", nullptr},           {"choices", nullptr}};
-    // The default as a configuration file has it: 4, 0.02, "50%".
-    const bool text = param.type == SLUICE_STRING || param.type == SLUICE_PATH;
-    if (!param.required && text) row["default"] = param.initial.s;
-    if (!param.required && !text) row["default"] = nlohmann::ordered_json::parse(describe_default(param));
+    if (!param.required) row["default"] = value_json(param, param.initial);
     if (param.type == SLUICE_INT || param.type == SLUICE_TOKENS) row["range"] = range_of(param.min.i, param.max.i);
     if (param.type == SLUICE_FLOAT) row["range"] = range_of(param.min.f, param.max.f);
     if (param.type == SLUICE_CHOICE) {
       row["choices"] = nlohmann::ordered_json::array();
-      for (const std::string& choice : choices_of(param)) {
-        const bool numeric = choice.find_first_not_of("0123456789") == std::string::npos;
-        row["choices"].push_back(numeric ? nlohmann::ordered_json(std::stoll(choice)) : nlohmann::ordered_json(choice));
-      }
+      sluice_value choice{};
+      for (; size_t(choice.i) < choices_of(param).size(); choice.i++)
+        row["choices"].push_back(value_json(param, choice));
     }
     row["help"] = param.doc;
     json["parameters"].push_back(std::move(row));
@@ -157,7 +154,8 @@ int describe(const Words& words) {
   if (text.empty()) {
     for (const Module& module : plugins.registry.modules()) {
       if (!module.module && module.name == name) {
-        throw Error(fmt::format("\"{}\" is unavailable: {} {}", name, module.library.string(), module.reason));
+        throw Error(
+            fmt::format("\"{}\" is unavailable: {} {}", name, module.library.string(), printable(module.reason, 4096)));
       }
     }
     std::sort(names.begin(), names.end());

@@ -85,7 +85,7 @@ int run_plugin_check(std::span<const std::string> args) {
   for (const std::string& folder : words->list("path")) folders.push_back(std::filesystem::absolute(folder));
   run.folders = folders;
   folders = Registry::search_path(folders);
-  for (const std::string& name : words->positional) libraries.push_back(check::find_library(name, folders));
+  for (const std::string& name : words->positional) libraries.push_back(check::find_library(name, folders, run.stop));
 
   const auto start = std::chrono::steady_clock::now();
   Progress progress(0, "checks");
@@ -136,7 +136,8 @@ int run_plugin_try(std::span<const std::string> args) {
   if (child)
     answer(fmt::format("{} {}", int(result.verdict), result.why));
   else
-    write_stdout(fmt::format("{} {} {}\n", task.check, check::verdict_text(result.verdict), result.why));
+    write_stdout(
+        fmt::format("{} {} {}\n", task.check, check::verdict_text(result.verdict), printable(result.why, 4096)));
   return check::failed(result.verdict) ? kExitFailed : kExitOk;
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "apps/commands.h"
+#include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/output.h"
 #include "apps/setup.h"
@@ -27,7 +28,8 @@ int trace_in_child(std::span<const std::string> args) {
   std::vector<std::string> command = {kThisProgram, "plugin", "trace"};
   command.insert(command.end(), args.begin(), args.end());
   command.emplace_back("--answer");
-  const ChildEnd end = run_child(command, kTraceSeconds);
+  const ChildEnd end = run_child(command, kTraceSeconds, &interrupt_flag());
+  if (interrupted()) throw Error("plugin trace: interrupted", kExitFailed);
   write_stdout(end.answer);
   fmt::print(stderr, "{}", end.output);
   const auto fail = [](const std::string& why) { throw Error("plugin trace: the plugin " + why, kExitFailed); };

@@ -1,10 +1,12 @@
 """Builds mutants of the built-in policies for scripts/mutants.py: which plugins a file is part of, the one compiler
 line each source takes, and whether an object differs from the original's at all. Nothing is written outside of the
 work folder."""
+import hashlib
 import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 from mutant_sites import mutated
 
@@ -58,6 +60,10 @@ class Tree:
 class Builder:
     def __init__(self, tree, work, compilers):
         self.tree, self.work, self.compilers = tree, pathlib.Path(work), compilers  # by suffix of the source
+        self.makers = {}  # by suffix: all that an object depends on but its sources
+        for suffix, compiler in compilers.items():
+            version = subprocess.run([compiler, '--version'], stdout=subprocess.PIPE, text=True, check=True).stdout
+            self.makers[suffix] = repr((str(compiler), version, DIALECTS[suffix], FLAGS))
 
     def compile(self, root, source, target):
         suffix = pathlib.Path(source).suffix
@@ -66,13 +72,19 @@ class Builder:
         return subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
     def original(self, source):
-        target = self.work / 'originals' / (source.replace('/', '.') + '.o')
-        newest = max((self.tree.root / file).stat().st_mtime for file in self.tree.reads[source])
-        if not target.is_file() or target.stat().st_mtime < newest:
+        """The object of a source as it is. Its name says what it was made of and how: work folders are shared by trees."""
+        key = hashlib.sha256(self.makers[pathlib.Path(source).suffix].encode())
+        for file in sorted(self.tree.reads[source]):
+            key.update(f'\n{file}\n'.encode() + (self.tree.root / file).read_bytes())
+        target = self.work / 'originals' / f'{source.replace("/", ".")}.{key.hexdigest()[:16]}.o'
+        if not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
-            done = self.compile(self.tree.root, source, target)
-            if done.returncode:
-                raise SystemExit(f'{source} does not compile as it is:\n{done.stdout}')
+            with tempfile.TemporaryDirectory(dir=target.parent) as folder:  # another thread may be at it
+                part = pathlib.Path(folder) / 'original.o'
+                done = self.compile(self.tree.root, source, part)
+                if done.returncode:
+                    raise SystemExit(f'{source} does not compile as it is:\n{done.stdout}')
+                part.rename(target)
         return target
 
     def link(self, objects, name, target):

@@ -20,7 +20,7 @@ import tempfile
 import time
 
 import mutant_report
-from mutant_builds import FLAGS, Builder, Tree
+from mutant_builds import Builder, Tree
 from mutant_sites import in_order, mutated, sites_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -40,10 +40,10 @@ PATIENT_SECONDS = 120  # of a check that ran out of time, when it is tried again
 class Memory:
     """What is known of a mutant, by all that its fate depends on."""
 
-    def __init__(self, tree, program, work):
-        self.tree, self.folder = tree, work / 'results'
+    def __init__(self, builder, program):
+        self.tree, self.folder = builder.tree, builder.work / 'results'
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.stamp = hashlib.sha256(program.read_bytes() + repr((VARIANTS, FLAGS)).encode())
+        self.stamp = hashlib.sha256(program.read_bytes() + repr((VARIANTS, sorted(builder.makers.items()))).encode())
         self.known = {}
 
     def contents(self, file):
@@ -219,7 +219,7 @@ def main():
     work = words.work.resolve()
     os.nice(10)
     builder = Builder(tree, work, {'.c': words.cc, '.cpp': words.cxx})
-    memory = Memory(tree, program, work)
+    memory = Memory(builder, program)
     check_originals(builder, program, memory, sorted({name for file in files for name in tree.plugins_with(file)}))
     results, passed_over = try_mutants(order, words.count, builder, program, memory, words.jobs)
     report = mutant_report.Report(results, passed_over, ROOT / 'tests/mutants/survivors.json', words.seed)

@@ -19,7 +19,7 @@ endforeach()
 if(TARGET check_tests)
   target_compile_definitions(check_tests PRIVATE SLUICE_PROGRAM="$<TARGET_FILE:sluice>" SLUICE_LIARS="${liars}"
                              SLUICE_BAD_PLUGINS="${fixtures}")
-  add_dependencies(check_tests sluice ${liar_targets} test_missing_symbol test_no_entry)
+  add_dependencies(check_tests sluice ${liar_targets} test_missing_symbol test_no_entry test_null_entry)
 endif()
 
 foreach(plugin ${built_plugins} my_evictor)

@@ -1,10 +1,13 @@
 // `sluice plugin check` as people and programs use it: what it prints, what it accepts, and that a printed line runs a
 // failure again.
 #include <gmock/gmock.h>
+#include <signal.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli_program.h"
+#include "core/base/error.h"
 #include "core/check/report.h"
 
 namespace sluice::testing {
@@ -88,6 +91,49 @@ TEST(CheckProgram, RefusesWhatItCannotUse) {
   refused({good, "--include", "codec-plan"}, "matches no check of what these libraries offer");
   refused({kLiars}, "is no regular file");
   refused({good, "--seed", "x"}, "--seed takes an integer");
+}
+
+// Whoever mistypes a setting is told at once, not after minutes of checks whose rows are lost.
+TEST(CheckProgram, RefusesSettingsBeforeItChecks) {
+  const std::vector<std::filesystem::path> libraries = {kLiars + "/good.sluice.so", SLUICE_PLUGINS "/h2o.sluice.so"};
+  for (const char* setting : {"recnet=1", "decay=2"}) {
+    check::RunOptions options;
+    options.settings = {setting}, options.include = "library-file", options.in_process = true;
+    size_t checked = 0;
+    EXPECT_THROW(check::check_libraries(libraries, options, [&](const check::Row&) { checked++; }), Error) << setting;
+    EXPECT_EQ(checked, 0u) << setting;
+  }
+}
+
+// With a limit of eleven days, nothing but the signal ends the check.
+TEST(CheckProgram, EndsTheRunningCheckWhenItIsInterrupted) {
+  Program program({"plugin", "check", kLiars + "/hang.sluice.so", "--include", "library-file|evictor-memory", "--limit",
+                   "1000000"});
+  const auto hanging = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      if (entry.path().filename().string().find_first_not_of("0123456789") != std::string::npos) continue;
+      std::ifstream command(entry.path() / "cmdline"), status(entry.path() / "stat");
+      const std::string words((std::istreambuf_iterator<char>(command)), {}),
+          fields((std::istreambuf_iterator<char>(status)), {});
+      // pid (name) state parent ...; its words are there once it has become the program.
+      const size_t name = fields.rfind(')');
+      if (name == std::string::npos || words.find("evictor-memory") == std::string::npos) continue;
+      if (fields.substr(name + 4).starts_with(std::to_string(program.id()) + " ")) return true;
+    }
+    return false;
+  };
+  while (!hanging() && !program.ended()) usleep(1000);
+  kill(program.id(), SIGINT);
+  const Outcome outcome = program.wait();
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("interrupted: the result is partial"));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("library-file           pass"), HasSubstr("1 checks: 1 pass")));
+}
+
+TEST(CheckProgram, PrintsNothingRawOfWhatAPluginSays) {
+  const check::Row row{{"evictor-reset", "x.sluice.so", "sluice.evictor/1", "x", {}, 1},
+                       {check::Verdict::kFail, "says \033[2J\nand more", "", 0}};
+  EXPECT_THAT(check::report_text({&row, 1}, 1, false), HasSubstr("FAIL    says \\x1B[2J\\x0Aand more\n"));
 }
 
 // The page's table of checks is this program's list.

@@ -220,6 +220,35 @@ TEST(Cli, PluginDescribeAsJson) {
   EXPECT_EQ(parameters.at("rank")["range"].size(), 2u);
 }
 
+// What a plugin says of itself reaches neither the terminal as it is nor a parser of numbers.
+TEST(Cli, PluginDescribeBearsOddTexts) {
+  const std::vector<std::string> words = {"plugin", "describe", "odd-texts", "--path", SLUICE_ODD_PLUGINS};
+  const auto with = [&](const char* option) {
+    std::vector<std::string> all = words;
+    all.push_back(option);
+    return sluice(all);
+  };
+  const Outcome json = with("--json"), text = sluice(words), markdown = with("--markdown");
+  ASSERT_EQ(json.code, 0) << json.err;
+  std::map<std::string, nlohmann::json> parameters;
+  const auto described = nlohmann::json::parse(json.out);
+  for (const auto& parameter : described[0]["parameters"]) parameters[parameter["name"]] = parameter;
+  EXPECT_EQ(parameters["agent"]["choices"], (nlohmann::json{"007", "008"}));
+  EXPECT_EQ(parameters["agent"]["default"], "008");
+  EXPECT_EQ(parameters["wide"]["choices"], (nlohmann::json{"123456789012345678901", INT64_MAX}));
+  EXPECT_EQ(parameters["wide"]["default"], "123456789012345678901");
+  EXPECT_EQ(parameters["free"]["default"], nullptr);
+  EXPECT_EQ(parameters["text"]["default"], "a\"b\033c");
+  EXPECT_EQ(parameters["share"]["default"], "50%");
+  for (const Outcome& said : {text, markdown}) {
+    EXPECT_EQ(said.code, 0) << said.err;
+    EXPECT_EQ(said.out.find('\033'), std::string::npos) << said.out;
+    EXPECT_THAT(said.out, AllOf(HasSubstr("clears\\x1B[2J the screen"), HasSubstr("a paper\\x1B[2J"),
+                                HasSubstr("choices that look\\x1B[2J like numbers"), HasSubstr("\"a\"b\\x1Bc\"")));
+  }
+  EXPECT_THAT(text.out, HasSubstr("(sluice.evictor/1 1\\x0A2)"));
+}
+
 TEST(Cli, AReaderThatLeavesIsNoFailure) {
   const std::string command = std::string("bash -c 'set -o pipefail; ") + SLUICE_PROGRAM + " help | true'";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 0);

@@ -108,8 +108,16 @@ if(left)
   message(FATAL_ERROR "left behind: ${left}")
 endif()
 
-# Before 1.0 another minor version is another boundary.
+# A trace that is made after configuring goes along with the next build.
 set(mine ${WORK}/try-evictor_c)
+run("plugin trace" ${sluice} plugin trace ${mine}/build/try-evictor_c.sluice.so
+    --out ${mine}/try-evictor_c.trace.json)
+run("build with a trace" ${CMAKE_COMMAND} --build ${mine}/build)
+if(NOT EXISTS ${mine}/build/try-evictor_c.trace.json)
+  message(FATAL_ERROR "the trace was not put beside the library:\n${output}")
+endif()
+
+# Before 1.0 another minor version is another boundary.
 file(READ ${mine}/CMakeLists.txt project)
 foreach(version 0.2 1.0)
   string(REGEX REPLACE "Sluice [0-9.]+ CONFIG" "Sluice ${version} CONFIG" other "${project}")

@@ -15,7 +15,9 @@ namespace sluice {
 namespace {
 
 using namespace testing;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 std::string reason(const sluice_module& module) { return judge_module(module).reason; }
@@ -39,8 +41,8 @@ TEST(Judge, NamesBothRevisions) {
   EXPECT_EQ(reason(TestModule("x", "sluice.evictor/0").module), "provides sluice.evictor/0, this host needs /1");
   EXPECT_EQ(reason(TestModule("x", "acme.thing/1").module),
             "provides acme.thing/1, an interface this host does not know");
-  for (const char* malformed :
-       {"sluice.evictor", "sluice.evictor/", "sluice.evictor/x", "/1", "", "sluice.evictor/1x"}) {
+  for (const char* malformed : {"sluice.evictor", "sluice.evictor/", "sluice.evictor/x", "/1", "", "sluice.evictor/1x",
+                                "sluice.evictor/01", "sluice.evictor/00", "sluice.evictor/+1"}) {
     EXPECT_THAT(reason(TestModule("x", malformed).module), HasSubstr("does not know")) << malformed;
   }
 }
@@ -126,6 +128,11 @@ TEST(Judge, WantsASaneParameterList) {
   EXPECT_THAT(param_reason(param("a", SLUICE_CHOICE, i(2), {}, {}, "x|y")), HasSubstr("none of its choices"));
   EXPECT_THAT(param_reason(param("a", SLUICE_CHOICE, i(0), {}, {}, nullptr)), HasSubstr("without choices"));
   EXPECT_THAT(param_reason(param("a", SLUICE_CHOICE, i(0), {}, {}, "x||y")), HasSubstr("empty choice"));
+  EXPECT_EQ(param_reason(param("a", SLUICE_CHOICE, i(0), {}, {}, "007|A-b_9")), "");
+  for (const char* choices : {"x|a\"b", "x|two words", "x|a.b", "x|\xC3\xA4", "x|\033[2J"})
+    EXPECT_THAT(param_reason(param("a", SLUICE_CHOICE, i(0), {}, {}, choices)),
+                AllOf(HasSubstr("\"a\" has the choice \""), HasSubstr("not made of"), Not(HasSubstr("\033"))))
+        << choices;
   EXPECT_THAT(param_reason(param("a", SLUICE_CHOICE, i(0), {}, {}, "x|x")), HasSubstr("twice"));
   EXPECT_EQ(param_reason(param("a", SLUICE_TOKENS, i(SLUICE_PERCENT(50)), i(0), i(64))), "");
   EXPECT_THAT(param_reason(param("a", SLUICE_TOKENS, i(SLUICE_PERCENT(101)), i(0), i(64))), HasSubstr("outside"));

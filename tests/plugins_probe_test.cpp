@@ -28,12 +28,12 @@ Prober broken_prober() { return {.command = {"/bin/false"}}; }
 TEST(Probe, NamesEachDeath) {
   const Prober child = prober();
   EXPECT_EQ(probe_library(child, idle()), "");
-  EXPECT_EQ(probe_library(child, deadly("crash_in_constructor")), "crashes when it is loaded (Aborted)");
-  EXPECT_EQ(probe_library(child, deadly("crash_in_entry")), "crashes when it is loaded (Aborted)");
+  EXPECT_EQ(probe_library(child, deadly("crash_in_constructor")), "crashes when it is loaded (Aborted (signal 6))");
+  EXPECT_EQ(probe_library(child, deadly("crash_in_entry")), "crashes when it is loaded (Aborted (signal 6))");
   EXPECT_EQ(probe_library(child, deadly("exit_in_constructor")), "ends the program when it is loaded (exit code 0)");
   // Sanitizers turn a bad access into an exit.
   EXPECT_THAT(probe_library(child, deadly("wild_names")), HasSubstr(" when its modules are looked at ("));
-  EXPECT_EQ(probe_library(child, deadly("crash_at_exit")), "crashes when the program ends (Aborted)");
+  EXPECT_EQ(probe_library(child, deadly("crash_at_exit")), "crashes when the program ends (Aborted (signal 6))");
 }
 
 TEST(Probe, WaitsNoLongerThanItsLimit) {
@@ -60,8 +60,8 @@ TEST(Probe, RemembersWhatPassedAndWhatDidNot) {
   // Other contents under the same name.
   fs::copy_file(deadly("crash_in_entry"), library, fs::copy_options::overwrite_existing);
   broken.again = false;
-  EXPECT_EQ(probe_library(child, library), "crashes when it is loaded (Aborted)");
-  EXPECT_EQ(probe_library(broken, library), "crashes when it is loaded (Aborted)");
+  EXPECT_EQ(probe_library(child, library), "crashes when it is loaded (Aborted (signal 6))");
+  EXPECT_EQ(probe_library(broken, library), "crashes when it is loaded (Aborted (signal 6))");
   broken.again = true;
   EXPECT_THAT(probe_library(broken, library), HasSubstr("exit code 1")) << "asked again, it was not tried";
 }

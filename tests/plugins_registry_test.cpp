@@ -140,6 +140,13 @@ TEST(LoaderMessages, AreReworded) {
   EXPECT_EQ(reword("something else"), "does not load: something else");
 }
 
+TEST(Describe, TakesForNumbersWhatIsWrittenAsOne) {
+  for (const int64_t number : {int64_t(0), int64_t(4), int64_t(-3), INT64_MAX, INT64_MIN})
+    EXPECT_EQ(choice_number(std::to_string(number)), number);
+  for (const char* word : {"", "007", "00", "-0", "+4", "4x", "x4", "9223372036854775808", "123456789012345678901"})
+    EXPECT_EQ(choice_number(word), std::nullopt) << word;
+}
+
 TEST(Describe, ShowsParametersAsTomlWritesThem) {
   TestModule module("shown");
   module.set_params({param("recent", SLUICE_TOKENS, int_value(SLUICE_PERCENT(50)), int_value(0), int_value(64)),

@@ -118,12 +118,16 @@ TEST(VerbWatch, HoldsWhomItFound) {
   worker.run([&] { in = std::make_unique<InVerb>("evictor slow", "select"); });
   EXPECT_TRUE(watch.beat(true).verb.empty());
   EXPECT_EQ(watch.beat(true).who, "evictor slow");
-  std::atomic<bool> left{false};
+  std::atomic<bool> entered{false}, left{false};
   std::thread other([&] {
-    { const InVerb brief("codec quick", "dot"); }
+    {
+      const InVerb brief("codec quick", "dot");
+      entered = true, entered.notify_one();
+    }
     left = true;
   });
   { const InVerb own("codec quick", "account"); }  // the one who looks may go on
+  entered.wait(false);
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_FALSE(left);
   verbs_held = false;

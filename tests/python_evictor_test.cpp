@@ -146,6 +146,15 @@ TEST_F(PythonEvictor, SaysWhatIsWrongAndWhere) {
       {init + choose + "[]\n", "recnt = 3", {"has no \"recnt\"; it takes: recent (did you mean \"recent\"?)"}},
       {init + choose + "[]\n", "3", {"values by name, as in \"recent = 0.5", "not \"3\""}},
       {"  signal = 'sums'\n" + choose + "[]\n", "", {"signal of Evictor", "is 'sums'; right would be"}},
+      {"  signal = {'kind': 'sum', 'skip_first': -1}\n" + choose + "[]\n",
+       "",
+       {"signal of Evictor", "'skip_first': -1}; right would be"}},
+      {"  signal = {'kind': 'sum', 'window': 2**32}\n" + choose + "[]\n",
+       "",
+       {"'window': 4294967296}; right would be"}},
+      {"  signal = {'kind': 'sum', 'window': float('inf')}\n" + choose + "[]\n",
+       "",
+       {"'window': inf}; right would be"}},
       {"  import nosuchmodule\n", "", {"ModuleNotFoundError", "nosuchmodule", "my_policy.py:3 in Evictor"}},
       {"  exit(3)\n", "", {"SystemExit: 3", "my_policy.py:3 in Evictor"}},
       {"  raise KeyboardInterrupt\n", "", {"KeyboardInterrupt", "my_policy.py:3"}},
@@ -204,6 +213,49 @@ TEST_F(PythonEvictor, ArraysFollowTheirTokens) {
       "    if state.steps > 190: raise ValueError('seen %d' % state.steps)\n"
       "    return np.argsort(np.where(state.positions < 0, 10**6, state.positions))[:, :n]\n");
   EXPECT_THAT(error.what(), HasSubstr("select: ValueError: seen 19"));
+}
+
+// What lies beside a file is found while the file runs and its Evictor is made, and by no other file.
+TEST_F(PythonEvictor, FilesAreNoneOfEachOthersBusiness) {
+  const std::string policy =
+      "import sys\nclass Evictor:\n"
+      "  def __init__(self, geometry, tell):\n"
+      "    if tell == 1: import lies_beside\n"
+      "    if tell == 2: import lies_elsewhere\n"
+      "    self.before = list(sys.path)\n"
+      "  def reset(self, state, lanes): raise ValueError('%s at %d' % (__file__, len(self.before) - len(sys.path)))\n"
+      "  def select(self, state, lanes, n): return []\n";
+  std::filesystem::create_directory(folder / "other");
+  const std::string file = write("same.py", policy), other = write("other/same.py", policy);
+  write("lies_beside.py", ""), write("other/lies_elsewhere.py", "");
+  const auto said = [&](const std::string& of, int tell) {
+    return std::string(error_of([&] {
+                         auto cache = setup->cache(
+                             python(of, "tell = " + std::to_string(tell), {"cache.budget=40", "cache.interval=4"}),
+                             kTokens);
+                         feed(*cache, 0, kTokens);
+                       }).what());
+  };
+  EXPECT_THAT(said(file, 0), HasSubstr(file + " at 1"));
+  // Before either is imported, and with that known to all.
+  EXPECT_THAT(said(other, 1), HasSubstr("No module named 'lies_beside'"));
+  EXPECT_THAT(said(file, 2), HasSubstr("No module named 'lies_elsewhere'"));
+  EXPECT_THAT(said(file, 1), HasSubstr(file + " at 1"));
+  EXPECT_THAT(said(other, 2), HasSubstr(other + " at 1"));
+}
+
+// A file that came later under the same name did not take the first one's place.
+TEST_F(PythonEvictor, FilesOfOneNameAreTwoModules) {
+  const std::string policy =
+      "import sys\nclass Evictor:\n"
+      "  def reset(self, state, lanes): pass\n"
+      "  def select(self, state, lanes, n): raise ValueError(sys.modules[type(self).__module__].__file__)\n";
+  std::filesystem::create_directory(folder / "other");
+  const std::string file = write("twin.py", policy), other = write("other/twin.py", policy);
+  auto first = setup->cache(python(file, "", {"cache.budget=40", "cache.interval=4"}), kTokens);
+  auto second = setup->cache(python(other, "", {"cache.budget=40", "cache.interval=4"}), kTokens);
+  EXPECT_THAT(error_of([&] { feed(*first, 0, kTokens); }).what(), HasSubstr("ValueError: " + file));
+  EXPECT_THAT(error_of([&] { feed(*second, 0, kTokens); }).what(), HasSubstr("ValueError: " + other));
 }
 
 TEST_F(PythonEvictor, TheFileIsFoundBesideTheConfiguration) {

@@ -14,7 +14,7 @@ add_test(NAME documented_policies COMMAND ${CMAKE_COMMAND} ${sdk_tools} -D WORK=
          -P ${CMAKE_CURRENT_SOURCE_DIR}/docs_check.cmake)
 set_tests_properties(install documented_policies PROPERTIES LABELS checks TIMEOUT 300)
 
-# Libraries that take a program down, and plugins of other ages than the host's.
+# Libraries that take a program down, plugins of other ages than the host's, and one that talks oddly of itself.
 function(sdk_fixtures group)
   unset(SLUICE_PLUGIN_OUTPUT)  # not to be installed
   foreach(name ${ARGN})
@@ -32,6 +32,7 @@ function(sdk_fixtures group)
 endfunction()
 sdk_fixtures(deadly crash_in_constructor crash_in_entry exit_in_constructor hang_in_entry wild_names crash_at_exit)
 sdk_fixtures(hung hang_in_select falls)
+sdk_fixtures(odd odd_texts)
 sdk_fixtures(skew older same newer both next)
 target_compile_definitions(plugins_tests PRIVATE SLUICE_PROGRAM="$<TARGET_FILE:sluice>")
 add_dependencies(plugins_tests sluice)

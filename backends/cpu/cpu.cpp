@@ -74,10 +74,8 @@ bool parse_size(const char* s, uint64_t* bytes) {
 
 // Those this process may use, as the host's pool counts them: fewer than there are under taskset or in a container.
 uint32_t available_cores() {
-#if defined(__linux__)
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) return uint32_t(CPU_COUNT(&set));
-#endif
   const unsigned n = std::thread::hardware_concurrency();
   return n ? n : 1;
 }

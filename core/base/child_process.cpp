@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 
 #include "core/base/error.h"
 
@@ -78,7 +79,7 @@ pid_t start(std::vector<std::string> command, const Pipe& answer, const Pipe& ou
 
 }  // namespace
 
-ChildEnd run_child(const std::vector<std::string>& command, double seconds) {
+ChildEnd run_child(const std::vector<std::string>& command, double seconds, const std::atomic<bool>* stop) {
   using Clock = std::chrono::steady_clock;
   Pipe answer, output;
   const auto begin = Clock::now();
@@ -87,7 +88,8 @@ ChildEnd run_child(const std::vector<std::string>& command, double seconds) {
   answer.close_write(), output.close_write();
   ChildEnd end;
   int status = 0;
-  bool open = true;  // the child still holds its ends
+  // A pipe that hung up is ready for ever; poll() passes over it once its number is negative.
+  pollfd files[] = {{answer.read, POLLIN, 0}, {output.read, POLLIN, 0}};
   for (;;) {
     // Descendants may keep the pipes open; the child itself counts.
     const pid_t ended = waitpid(child, &status, WNOHANG);
@@ -99,10 +101,16 @@ ChildEnd run_child(const std::vector<std::string>& command, double seconds) {
       waitpid(child, &status, 0);
       break;
     }
-    pollfd files[] = {{answer.read, POLLIN, 0}, {output.read, POLLIN, 0}};
-    poll(files, open ? 2 : 0, open ? 20 : 1);
+    if (stop && *stop) {
+      kill(-child, SIGKILL);
+      waitpid(child, &status, 0);
+      break;
+    }
+    const bool open = files[0].fd >= 0 || files[1].fd >= 0;  // the child still holds its ends
+    poll(files, std::size(files), open ? 20 : 1);
     answer.drain(end.answer, kMostAnswer), output.drain(end.output, kMostOutput);
-    open = open && !((files[0].revents & POLLHUP) && (files[1].revents & POLLHUP));
+    for (pollfd& file : files)
+      if (file.revents & POLLHUP) file.fd = -1;
   }
   kill(-child, SIGKILL);  // what it may have started
   answer.drain(end.answer, kMostAnswer), output.drain(end.output, kMostOutput);

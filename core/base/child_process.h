@@ -2,6 +2,7 @@
 // fork, so that nothing of this one (threads, devices) is in it.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -18,9 +19,9 @@ inline constexpr int kAnswerFile = 3;
 
 inline constexpr char kThisProgram[] = "/proc/self/exe";
 
-// command: the program's path and its words. Its whole process group is gone when this returns. Throws Error where no
-// process is to be had.
-ChildEnd run_child(const std::vector<std::string>& command, double seconds);
+// command: the program's path and its words. Its whole process group is gone when this returns. Once `stop` is set the
+// child is killed. Throws Error where no process is to be had.
+ChildEnd run_child(const std::vector<std::string>& command, double seconds, const std::atomic<bool>* stop = nullptr);
 
 // For the child, first thing: no core files, and no life without its parent.
 void enter_child();

@@ -2,39 +2,21 @@
 // the slots named malloc and so on get the address of a function here that counts and passes the call on.
 #include "core/check/allocations.h"
 
-#include <atomic>
-
-#ifdef __linux__
 #include <dlfcn.h>
 #include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <span>
 #include <string_view>
-#endif
 
 namespace sluice::check {
 namespace {
 
 std::atomic<bool> watching{false};
 std::atomic<uint64_t> taken{0};
-
-}  // namespace
-
-AllocationWatch::AllocationWatch() {
-  taken = 0;
-  watching = true;
-}
-
-uint64_t AllocationWatch::stop() {
-  watching = false;
-  return taken;
-}
-
-#ifdef __linux__
-namespace {
 
 void count() {
   if (watching.load(std::memory_order_relaxed)) taken.fetch_add(1, std::memory_order_relaxed);
@@ -142,14 +124,20 @@ int redirect_object(dl_phdr_info* object, size_t, void*) {
 
 }  // namespace
 
-bool redirect_allocations() {
+AllocationWatch::AllocationWatch() {
+  taken = 0;
+  watching = true;
+}
+
+uint64_t AllocationWatch::stop() {
+  watching = false;
+  return taken;
+}
+
+void redirect_allocations() {
   for (const Redirection& to : redirections())
     if (!*to.real) *to.real = dlsym(RTLD_DEFAULT, to.name);
   dl_iterate_phdr(redirect_object, nullptr);
-  return true;
 }
-#else
-bool redirect_allocations() { return false; }
-#endif
 
 }  // namespace sluice::check

@@ -7,8 +7,8 @@
 
 namespace sluice::check {
 
-// Redirects the calls of all objects that are loaded now. False where that is not possible (no ELF).
-bool redirect_allocations();
+// Redirects the calls of all objects that are loaded now.
+void redirect_allocations();
 
 // Between construction and stop(), on all threads. One at a time.
 class AllocationWatch {

@@ -1,25 +1,20 @@
 // See elf_file.h.
 #include "core/check/elf_file.h"
 
-#include <fmt/format.h>
-
-#include "core/base/error.h"
-#include "core/base/file.h"
-#include "core/plugins/elf_check.h"
-
-#ifdef __linux__
 #include <elf.h>
+#include <fmt/format.h>
 #include <link.h>
 
 #include <cstring>
 #include <map>
 #include <optional>
 #include <span>
-#endif
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/plugins/elf_check.h"
 
 namespace sluice::check {
-
-#ifdef __linux__
 namespace {
 
 using Section = ElfW(Shdr);
@@ -104,8 +99,5 @@ ElfFile read_elf(const std::filesystem::path& path) {
   find_constructors(reader, sections, result);
   return result;
 }
-#else
-ElfFile read_elf(const std::filesystem::path&) { return {}; }
-#endif
 
 }  // namespace sluice::check

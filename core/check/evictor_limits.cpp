@@ -90,6 +90,7 @@ void evictor_signals(const Subject& subject) {
     try {
       for (uint32_t step = 0; step < 60; step++) driver.step(4, [&](uint32_t, uint32_t) { return value; });
     } catch (const Outcome& outcome) {
+      if (outcome.verdict != Verdict::kFail) throw;
       fail(fmt::format("when every token gets {}: {}", value, outcome.what()));
     }
   }
@@ -123,7 +124,7 @@ void evictor_observation(const Subject& subject) {
 
 void evictor_allocations(const Subject& subject) {
   const Trial trial(subject, 2, 4);
-  if (!redirect_allocations()) skip("allocations cannot be counted on this system");
+  redirect_allocations();
   // The host's counters (sluice.host.stats/1) take memory when they first appear.
   EvictorDriver first = trial.driver();
   trial.decode(first, 60);

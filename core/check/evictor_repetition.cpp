@@ -99,7 +99,7 @@ void evictor_threads(const Subject& subject) {
   constexpr uint32_t kThreads = 8;
   const Trial trial(subject, 3, kInterval);
   Record alone[kThreads], together[kThreads];
-  std::optional<std::string> wrong[kThreads];
+  std::optional<Outcome> wrong[kThreads];
   std::vector<std::thread> threads;
   std::latch start(kThreads);
   for (uint32_t t = 0; t < kThreads; t++) alone[t] = run(trial, Habits{}, t + 2, t).victims;
@@ -108,13 +108,16 @@ void evictor_threads(const Subject& subject) {
       try {
         start.arrive_and_wait();
         for (int again = 0; again < 3; again++) together[t] = run(trial, Habits{}, t + 2, t).victims;
+      } catch (const Outcome& outcome) {
+        wrong[t] = outcome;
       } catch (const std::exception& error) {
-        wrong[t] = error.what();
+        wrong[t].emplace(Verdict::kFail, error.what());
       }
     });
   for (std::thread& thread : threads) thread.join();
   for (uint32_t t = 0; t < kThreads; t++) {
-    if (wrong[t]) fail("on 8 threads: " + *wrong[t]);
+    if (wrong[t] && wrong[t]->verdict != Verdict::kFail) throw Outcome(*wrong[t]);
+    if (wrong[t]) fail(std::string("on 8 threads: ") + wrong[t]->what());
     expect_same(alone[t], together[t], 3, fmt::format("on 8 threads with a state each, thread {}", t));
   }
 }

@@ -35,13 +35,20 @@ Entry find_entry(const Subject& subject) {
   return entry;
 }
 
-// The modules, of an entry point that passed its check.
+// The modules, of an entry point that passes its check. Where only some checks are run it may be one that does not, and
+// that is library-entry's to say.
 std::span<const sluice_module* const> modules_of(const Subject& subject) {
   const sluice_plugin* plugin = find_entry(subject)();
-  return {plugin->modules, plugin->module_count};
+  if (const std::string reason = refuse_entry(plugin); !reason.empty()) skip(reason);
+  const std::span<const sluice_module* const> modules(plugin->modules, plugin->module_count);
+  for (const sluice_module* module : modules)
+    if (!module) skip("its list of modules has a NULL in it");
+  return modules;
 }
 
+// NULL for none that this host knows.
 const Interface* known_interface(const sluice_module& module) {
+  if (!module.interface_id) return nullptr;
   const InterfaceId id = parse_interface_id(module.interface_id);
   for (const Interface& known : known_interfaces())
     if (known.name == id.name && known.revision == id.revision) return &known;
@@ -50,6 +57,14 @@ const Interface* known_interface(const sluice_module& module) {
 
 std::string named(const sluice_module& module) {
   return fmt::format("module \"{}\": ", module.name ? printable(module.name) : "");
+}
+
+// The same of modules that pass library-interfaces as well.
+std::span<const sluice_module* const> known_modules_of(const Subject& subject) {
+  const auto modules = modules_of(subject);
+  for (const sluice_module* module : modules)
+    if (!known_interface(*module)) skip(named(*module) + judge_module(*module).reason);
+  return modules;
 }
 
 void library_file(const Subject& subject) {
@@ -129,24 +144,24 @@ void library_entry(const Subject& subject) {
 
 void library_interfaces(const Subject& subject) {
   for (const sluice_module* module : modules_of(subject))
-    if (!module->interface_id || !known_interface(*module)) fail(named(*module) + judge_module(*module).reason);
+    if (!known_interface(*module)) fail(named(*module) + judge_module(*module).reason);
 }
 
 void library_names(const Subject& subject) {
   std::set<std::pair<std::string, std::string>> seen;
-  for (const sluice_module* module : modules_of(subject))
+  for (const sluice_module* module : known_modules_of(subject))
     if (module->name)
       expect(seen.emplace(module->interface_id, module->name).second,
              fmt::format("gives two modules of {} the name \"{}\"", module->interface_id, printable(module->name)));
 }
 
 void library_layout(const Subject& subject) {
-  for (const sluice_module* module : modules_of(subject))
+  for (const sluice_module* module : known_modules_of(subject))
     if (module->layout != known_interface(*module)->layout) fail(named(*module) + judge_module(*module).reason);
 }
 
 void library_members(const Subject& subject) {
-  for (const sluice_module* module : modules_of(subject)) {
+  for (const sluice_module* module : known_modules_of(subject)) {
     sluice_module without_parameters = *module;
     without_parameters.param_count = 0;
     const std::string reason = judge_module(without_parameters).reason;
@@ -155,14 +170,14 @@ void library_members(const Subject& subject) {
 }
 
 void library_parameters(const Subject& subject) {
-  for (const sluice_module* module : modules_of(subject)) {
+  for (const sluice_module* module : known_modules_of(subject)) {
     const std::string reason = judge_module(*module).reason;
     expect(reason.empty(), named(*module) + reason);
   }
 }
 
 void library_extensions(const Subject& subject) {
-  for (const sluice_module* module : modules_of(subject)) {
+  for (const sluice_module* module : known_modules_of(subject)) {
     if (!module->extension) continue;
     for (const char* unknown : {"sluice.nothing/1", "sluice.evictor.rows/0", ""})
       expect(!module->extension(unknown),
@@ -178,7 +193,7 @@ void library_extensions(const Subject& subject) {
 
 void library_speed(const Subject& subject) {
   const auto start = std::chrono::steady_clock::now();
-  for (const sluice_module* module : modules_of(subject)) judge_module(*module);
+  for (const sluice_module* module : known_modules_of(subject)) judge_module(*module);
   const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   if (ms > 100) warn(fmt::format("takes {:.0f} ms to load and look at; every command that uses plugins waits", ms));
 }

@@ -81,7 +81,8 @@ std::string report_text(std::span<const Row> rows, double seconds, bool only_fai
            rows[i + same].result.verdict == Verdict::kSkip && rows[i + same].result.why == result.why)
       same++;
     const std::string name = same == 1 ? task.check : fmt::format("{} checks", same);
-    text += fmt::format("  {:<{}} {:<8}{}", name, kNameWidth, verdict_text(result.verdict), result.why);
+    text +=
+        fmt::format("  {:<{}} {:<8}{}", name, kNameWidth, verdict_text(result.verdict), printable(result.why, 4096));
     while (text.back() == ' ') text.pop_back();
     text += "\n";
     i += same - 1;

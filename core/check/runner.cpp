@@ -40,12 +40,14 @@ Result judge(const ChildEnd& end, double limit) {
   return result;
 }
 
+bool stopped(const RunOptions& options) { return options.stop && *options.stop; }
+
 // In a child but for --in-process: the library is loaded for it. Where that fails, `mishap` says how.
 std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options, Result& mishap) {
   if (options.in_process) return list_offers(library, options.settings);
   std::vector<std::string> words = {kThisProgram, "plugin", "try", "list", library.string(), "--answer"};
   for (const std::string& setting : options.settings) words.insert(words.end(), {"--set", setting});
-  const ChildEnd end = run_child(words, kListSeconds);
+  const ChildEnd end = run_child(words, kListSeconds, options.stop);
   if (end.how == ChildEnd::How::kExit && !end.answer.empty()) try {
       return offers_from_json(end.answer);
     } catch (const std::exception&) {  // judged below
@@ -55,29 +57,50 @@ std::vector<Offer> offers_of(const fs::path& library, const RunOptions& options,
   return {};
 }
 
+struct Library {
+  fs::path path;
+  std::vector<Offer> offers;
+  Result mishap;  // failed: why it offers nothing
+};
+
+// Settings are for whichever module has the parameter, so all are asked before one is called a mistake.
+std::vector<Library> ask(std::span<const fs::path> paths, const RunOptions& options) {
+  std::vector<Library> libraries;
+  std::set<std::string> parameters;
+  bool any = false;
+  for (const fs::path& path : paths) {
+    if (stopped(options)) return {};
+    Library library{path, {}, {}};
+    library.offers = offers_of(path, options, library.mishap);
+    for (const Offer& offer : library.offers) {
+      if (!offer.mistake.empty()) throw Error(offer.mistake);
+      parameters.insert(offer.parameters.begin(), offer.parameters.end());
+    }
+    any = any || !library.offers.empty();
+    libraries.push_back(std::move(library));
+  }
+  if (any) refuse_unknown(options.settings, parameters);
+  return libraries;
+}
+
 class Runner {
  public:
   Runner(const RunOptions& options, const std::function<void(const Row&)>& on_row)
       : options_(options), on_row_(on_row), include_(options.include) {}
 
-  void run(const fs::path& library) {
+  void run(const Library& library) {
     for (const Area& area : areas())
-      if (area.interface_ids.empty()) run_list(area, {"", library, "", "", {}, options_.seed}, "");
+      if (area.interface_ids.empty()) run_list(area, {"", library.path, "", "", {}, options_.seed}, "");
     // A library that is unfit as a whole offers nothing; what is wrong with one module leaves the others.
-    Result mishap;
-    for (const Offer& offer : offers_of(library, options_, mishap)) run_module(library, offer);
+    for (const Offer& offer : library.offers) run_module(library.path, offer);
     const bool told = std::any_of(rows.begin(), rows.end(), [&](const Row& row) {
-      return row.task.library == library && failed(row.result.verdict);
+      return row.task.library == library.path && failed(row.result.verdict);
     });
-    if (failed(mishap.verdict) && !told) rows.push_back({{"list", library, "", "", {}, options_.seed}, mishap});
+    if (failed(library.mishap.verdict) && !told && !stopped(options_))
+      rows.push_back({{"list", library.path, "", "", {}, options_.seed}, library.mishap});
   }
 
   std::vector<Row> rows;
-
-  // Settings that no module took.
-  void refuse_unused() const {
-    if (has_modules_) refuse_unknown(options_.settings, parameters_);
-  }
 
  private:
   bool wanted(const Check& check) const {
@@ -90,7 +113,7 @@ class Runner {
     std::vector<std::string> command = task.words();
     command.insert(command.begin(), kThisProgram);
     command.push_back("--answer");
-    return judge(run_child(command, limit), limit);
+    return judge(run_child(command, limit, options_.stop), limit);
   }
 
   // Once, then again with new seeds until time is up or one fails.
@@ -98,7 +121,8 @@ class Runner {
     using Clock = std::chrono::steady_clock;
     const auto start = Clock::now();
     Result result = carry_out(task, check);
-    while (result.verdict == Verdict::kPass && std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
+    while (result.verdict == Verdict::kPass && !stopped(options_) &&
+           std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
       task.seed++;
       result = carry_out(task, check);
     }
@@ -109,11 +133,11 @@ class Runner {
   std::string run_list(const Area& area, Task task, std::string broken, double fuzz_seconds = 0) {
     for (const Check& check : area.checks()) {
       if (!wanted(check)) continue;
-      if (over_ || (options_.stop && *options_.stop)) break;
+      if (over_ || stopped(options_)) break;
       Row row{task, {Verdict::kSkip, broken, "", 0}};
       row.task.check = check.name;
       if (broken.empty()) row.result = repeat(row.task, check, fuzz_seconds);
-      if (options_.stop && *options_.stop) break;  // what interrupted this program may have ended the child as well
+      if (stopped(options_)) break;  // the child was ended with this program
       over_ = options_.first_failure && failed(row.result.verdict);
       const bool unusable =
           failed(row.result.verdict) || (row.result.verdict == Verdict::kSkip && check.ground && !task.module.empty());
@@ -127,9 +151,6 @@ class Runner {
 
   void run_module(const fs::path& library, const Offer& offer) {
     Task task{"", library, offer.interface_id, offer.name, {}, options_.seed, options_.folders};
-    parameters_.insert(offer.parameters.begin(), offer.parameters.end());
-    has_modules_ = true;
-    if (!offer.mistake.empty()) throw Error(offer.mistake);
     task.settings = offer.settings;
     std::vector<const Area*> lists;
     size_t count = 0;
@@ -152,8 +173,6 @@ class Runner {
   const RunOptions& options_;
   const std::function<void(const Row&)>& on_row_;
   std::regex include_;
-  std::set<std::string> parameters_;
-  bool has_modules_ = false;
   bool over_ = false;  // no further check is to begin
 };
 
@@ -162,8 +181,7 @@ class Runner {
 std::vector<Row> check_libraries(std::span<const fs::path> libraries, const RunOptions& options,
                                  const std::function<void(const Row&)>& on_row) {
   Runner runner(options, on_row);
-  for (const fs::path& library : libraries) runner.run(library);
-  runner.refuse_unused();
+  for (const Library& library : ask(libraries, options)) runner.run(library);
   return std::move(runner.rows);
 }
 
@@ -171,7 +189,7 @@ bool failed(Verdict verdict) {
   return verdict == Verdict::kFail || verdict == Verdict::kCrash || verdict == Verdict::kTimeout;
 }
 
-fs::path find_library(const std::string& name, std::span<const fs::path> folders) {
+fs::path find_library(const std::string& name, std::span<const fs::path> folders, const std::atomic<bool>* stop) {
   std::error_code error;
   if (fs::is_regular_file(name, error)) return fs::canonical(name);
   if (name.find('/') != std::string::npos)
@@ -192,10 +210,15 @@ fs::path find_library(const std::string& name, std::span<const fs::path> folders
   // The file that is called so, else one that has it among others.
   for (size_t i = 0; i < libraries.size(); i++)
     if (names[i] == name || libraries[i].filename() == name) return fs::canonical(libraries[i]);
+  RunOptions options;
+  options.stop = stop;
   Result mishap;  // whoever does not load has no such module
-  for (const fs::path& library : libraries)
-    for (const Offer& offer : offers_of(library, {}, mishap))
+  for (const fs::path& library : libraries) {
+    for (const Offer& offer : offers_of(library, options, mishap))
       if (offer.name == name) return fs::canonical(library);
+    if (stopped(options))
+      throw Error(fmt::format("interrupted while looking for the plugin \"{}\"", printable(name)), kExitFailed);
+  }
   throw Error(fmt::format("there is neither a file nor a plugin \"{}\"{}; plugins were looked for in {}", name,
                           did_you_mean(name, names), join(folders)));
 }

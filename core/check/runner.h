@@ -22,7 +22,7 @@ struct RunOptions {
   std::string include;       // a regular expression that names of checks must match in part; empty: all
   bool in_process = false;
   bool first_failure = false;               // no further check begins once one failed
-  const std::atomic<bool>* stop = nullptr;  // set: no further check begins
+  const std::atomic<bool>* stop = nullptr;  // set: what runs is ended, and no further check begins
 };
 
 struct Row {
@@ -31,13 +31,14 @@ struct Row {
 };
 
 // One row per check and module, in order; `on_row` hears of each when it is done. A fuzzed check's row is its first
-// that failed. Throws Error for settings that no module knows.
+// that failed. Throws Error, before anything is checked, for settings that no module knows or takes.
 std::vector<Row> check_libraries(std::span<const std::filesystem::path> libraries, const RunOptions& options,
                                  const std::function<void(const Row&)>& on_row);
 
 bool failed(Verdict verdict);  // FAIL, CRASH or TIMEOUT
 
 // The library that a file or a module's name means, and where it was looked for if there is none. Loads nothing here.
-std::filesystem::path find_library(const std::string& name, std::span<const std::filesystem::path> folders);
+std::filesystem::path find_library(const std::string& name, std::span<const std::filesystem::path> folders,
+                                   const std::atomic<bool>* stop = nullptr);
 
 }  // namespace sluice::check

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/text.h"
+#include "core/config/params.h"
 #include "core/config/schema.h"
 #include "core/plugins/describe.h"
 #include "core/plugins/interfaces.h"
@@ -157,15 +158,14 @@ ordered_json param_json(const sluice_param& param) {
     case SLUICE_CHOICE:
       for (const std::string& choice : choices_of(param)) {
         out["enum"].push_back(choice);
-        const bool number = std::all_of(choice.begin(), choice.end(), [](char c) { return c >= '0' && c <= '9'; });
-        if (number && choice.size() < 10) out["enum"].push_back(std::stoi(choice));
+        if (const auto number = choice_number(choice)) out["enum"].push_back(*number);
       }
       break;
     default:
       out["oneOf"] = {{{"type", "integer"}, {"minimum", param.min.i}, {"maximum", param.max.i}},
                       {{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]{1,2})?%$"}}};
   }
-  if (!param.required) out["default"] = initial_json(describe_default(param));
+  if (!param.required) out["default"] = value_json(param, param.initial);
   out["description"] = param.doc;
   return out;
 }

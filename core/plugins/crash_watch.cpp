@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/base/child_process.h"
 #include "core/base/error.h"
 #include "core/plugins/watchdog.h"
 
@@ -92,7 +93,7 @@ struct HandlerStack {
 };
 
 std::string how_text(int signal) {
-  return signal == kExited ? "ended the program with exit()" : std::string("crashed: ") + strsignal(signal);
+  return signal == kExited ? "ended the program with exit()" : "crashed: " + signal_text(signal);
 }
 
 }  // namespace

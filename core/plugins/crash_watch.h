@@ -14,7 +14,7 @@ void prepare_thread_for_crashes();
 
 struct FallenVerb {
   std::string who, verb;  // "evictor h2o", "select"
-  std::string how;        // "crashed: Segmentation fault", "ended the program with exit()"
+  std::string how;        // "crashed: Segmentation fault (signal 11)", "ended the program with exit()"
 };
 
 // One at a time in a process. Where a sanitizer watches, crashes stay the sanitizer's business.

@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
-#include <sstream>
 #include <tuple>
 
 #include "core/base/text.h"
@@ -41,10 +41,13 @@ std::string float_range(double low, double high) {
 
 std::span<const sluice_param> params(const sluice_module& module) { return {module.params, module.param_count}; }
 
-// A cell of a Markdown table.
+// What a plugin says of itself, safe to print.
+std::string said(const char* text) { return printable(text, 4096); }
+
+// The same as a cell of a Markdown table.
 std::string cell(std::string_view text) {
   std::string escaped;
-  for (const char c : text) {
+  for (const char c : printable(text, 4096)) {
     if (c == '|') escaped += '\\';
     escaped += c;
   }
@@ -54,10 +57,16 @@ std::string cell(std::string_view text) {
 }  // namespace
 
 std::vector<std::string> choices_of(const sluice_param& param) {
-  std::vector<std::string> choices;
-  std::istringstream stream(param.choices ? param.choices : "");
-  for (std::string choice; std::getline(stream, choice, '|');) choices.push_back(choice);
-  return choices;
+  if (!param.choices || !*param.choices) return {};
+  const auto choices = split(param.choices, '|');
+  return {choices.begin(), choices.end()};
+}
+
+std::optional<int64_t> choice_number(std::string_view choice) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(choice.data(), choice.data() + choice.size(), number);
+  if (error != std::errc() || fmt::format("{}", number) != choice) return std::nullopt;
+  return number;
 }
 
 std::string describe_tokens(int64_t amount) {
@@ -100,8 +109,7 @@ std::string describe_default(const sluice_param& param) {
       return fmt::format("\"{}\"", param.initial.s);
     case SLUICE_CHOICE: {
       const std::string choice = choices_of(param)[size_t(param.initial.i)];
-      const bool numeric = std::all_of(choice.begin(), choice.end(), [](char c) { return c >= '0' && c <= '9'; });
-      return numeric ? choice : fmt::format("\"{}\"", choice);
+      return choice_number(choice) ? choice : fmt::format("\"{}\"", choice);
     }
     default:
       return param.initial.i < 0 ? fmt::format("\"{}\"", describe_tokens(param.initial.i))
@@ -138,36 +146,38 @@ std::string describe_capabilities(const sluice_module& module) {
 
 std::string describe_text(const Module& entry) {
   const sluice_module& module = *entry.module;
-  std::string text = fmt::format("{} ({} {})\n{}\n", module.name, module.interface_id, module.version, module.summary);
-  if (module.reference) text += fmt::format("reference: {}\n", module.reference);
+  std::string text =
+      fmt::format("{} ({} {})\n{}\n", module.name, module.interface_id, said(module.version), said(module.summary));
+  if (module.reference) text += fmt::format("reference: {}\n", said(module.reference));
   if (!entry.library.empty()) text += fmt::format("library: {}\n", entry.library.string());
   if (const std::string can = describe_capabilities(module); !can.empty()) text += fmt::format("{}\n", can);
   if (module.param_count == 0) return text + "\nno parameters\n";
   text += "\nparameters:\n";
+  const auto initial = [](const sluice_param& param) { return printable(describe_default(param), 4096); };
   size_t names = 0, types = 0;
   for (const sluice_param& param : params(module)) {
-    names = std::max(names, std::string_view(param.name).size() + describe_default(param).size() + 3);
+    names = std::max(names, std::string_view(param.name).size() + initial(param).size() + 3);
     types = std::max(types, describe_type(param).size());
   }
   for (const sluice_param& param : params(module)) {
-    text += fmt::format("  {:<{}}  {:<{}}  {}\n", fmt::format("{} = {}", param.name, describe_default(param)), names,
-                        describe_type(param), types, param.doc);
+    text += fmt::format("  {:<{}}  {:<{}}  {}\n", fmt::format("{} = {}", param.name, initial(param)), names,
+                        describe_type(param), types, said(param.doc));
   }
   return text;
 }
 
 std::string describe_markdown(const sluice_module& module) {
   std::string text =
-      fmt::format("### {} `{}`\n\n{}.\n", interface_noun(module.interface_id), module.name, module.summary);
+      fmt::format("### {} `{}`\n\n{}.\n", interface_noun(module.interface_id), module.name, said(module.summary));
   if (text.ends_with("..\n")) text.erase(text.size() - 2, 1);
-  if (module.reference) text += fmt::format("\nReference: {}\n", module.reference);
+  if (module.reference) text += fmt::format("\nReference: {}\n", said(module.reference));
   if (const std::string can = describe_capabilities(module); !can.empty())
     text += fmt::format("\nCapabilities: {}\n", can);
   if (module.param_count == 0) return text + "\nNo parameters.\n";
   text += "\n| parameter | default | type | meaning |\n|---|---|---|---|\n";
   for (const sluice_param& param : params(module)) {
-    text += fmt::format("| `{}` | `{}` | {} | {} |\n", param.name, describe_default(param), cell(describe_type(param)),
-                        cell(param.doc));
+    text += fmt::format("| `{}` | `{}` | {} | {} |\n", param.name, cell(describe_default(param)),
+                        cell(describe_type(param)), cell(param.doc));
   }
   return text;
 }

@@ -2,7 +2,10 @@
 // configuration reference.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/plugins/registry.h"
 
@@ -19,6 +22,8 @@ std::string describe_capabilities(const sluice_module& module);
 std::string describe_tokens(int64_t amount);
 // The choices of a SLUICE_CHOICE in order.
 std::vector<std::string> choices_of(const sluice_param& param);
+// The integer that a choice is in TOML: "4", but neither "007" nor what 64 bits do not hold.
+std::optional<int64_t> choice_number(std::string_view choice);
 
 std::string describe_text(const Module& module);
 std::string describe_markdown(const sluice_module& module);

@@ -1,21 +1,16 @@
-// See elf_check.h. Only Linux has ELF and its header; elsewhere the loader judges alone.
+// See elf_check.h.
 #include "core/plugins/elf_check.h"
 
+#include <elf.h>
 #include <fmt/format.h>
+#include <link.h>
+
+#include <cstring>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
 
-#ifdef __linux__
-#include <elf.h>
-#include <link.h>
-
-#include <cstring>
-#endif
-
 namespace sluice {
-
-#ifdef __linux__
 namespace {
 
 #if defined(__x86_64__)
@@ -86,8 +81,5 @@ std::string damaged_library(const std::filesystem::path& path) {
   }
   return {};
 }
-#else
-std::string damaged_library(const std::filesystem::path&) { return {}; }
-#endif
 
 }  // namespace sluice

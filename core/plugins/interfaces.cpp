@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "core/base/text.h"
 #include "sluice/backend.h"
 #include "sluice/extensions.h"
 
@@ -59,16 +60,6 @@ static_assert(kExtensionHead + 2 * sizeof(void*) == sizeof(sluice_evictor_rows))
 static_assert(kExtensionHead + 2 * sizeof(void*) == sizeof(sluice_evictor_window));
 static_assert(kExtensionHead + 3 * sizeof(void*) == sizeof(sluice_evictor_budget));
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (size_t from = 0; from <= text.size();) {
-    const size_t to = std::min(text.find(separator, from), text.size());
-    parts.push_back(text.substr(from, to - from));
-    from = to + 1;
-  }
-  return parts;
-}
-
 // Names stand in TOML files as bare keys.
 bool is_name(const char* text) {
   if (!text || !*text) return false;
@@ -76,6 +67,12 @@ bool is_name(const char* text) {
     if (!(*c >= 'a' && *c <= 'z') && !(*c >= '0' && *c <= '9') && *c != '_' && *c != '-') return false;
   }
   return true;
+}
+
+// Choices too: --set and messages show them without quotes.
+bool is_word(std::string_view text) {
+  constexpr std::string_view kBare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  return !text.empty() && text.find_first_not_of(kBare) == std::string_view::npos;
 }
 
 // `entry`: the first of the functions.
@@ -144,6 +141,8 @@ std::string refuse_number(const sluice_param& param) {
       }
       for (std::string_view choice : choices) {
         if (choice.empty()) return "has an empty choice";
+        if (!is_word(choice))
+          return fmt::format("has the choice \"{}\", which is not made of A-Z, a-z, 0-9, _ and -", printable(choice));
       }
       if (!param.required && (i < 0 || uint64_t(i) >= choices.size()))
         return "has a default that is none of its choices";
@@ -182,6 +181,8 @@ std::span<const Interface> known_interfaces() { return kInterfaces; }
 InterfaceId parse_interface_id(std::string_view id) {
   const size_t slash = id.rfind('/');
   if (slash == std::string_view::npos || slash == 0) return {};
+  // Ids are compared as text, so a revision has one way to be written.
+  if (id.substr(slash).starts_with("/0") && id.size() > slash + 2) return {};
   uint32_t revision = 0;
   const char* end = id.data() + id.size();
   const auto [rest, error] = std::from_chars(id.data() + slash + 1, end, revision);
@@ -250,10 +251,11 @@ Verdict judge_module(const sluice_module& module, std::span<const Interface> int
     if (known.revision == id.revision) same = &known;
     if (!newest || known.revision > newest->revision) newest = &known;
   }
-  if (!newest) return refuse(fmt::format("provides {}, an interface this host does not know", module.interface_id));
+  if (!newest)
+    return refuse(fmt::format("provides {}, an interface this host does not know", printable(module.interface_id)));
   if (!same) {
     return {nullptr,
-            fmt::format("provides {}, this host {} /{}", module.interface_id,
+            fmt::format("provides {}, this host {} /{}", printable(module.interface_id),
                         id.revision > newest->revision ? "knows" : "needs", newest->revision),
             true};
   }
@@ -279,7 +281,8 @@ Verdict judge_module(const sluice_module& module, std::span<const Interface> int
     }
     current = step && step->adapt ? step->adapt(*current) : nullptr;
     if (!current)
-      return {nullptr, fmt::format("provides {}, this host needs /{}", module.interface_id, newest->revision), true};
+      return {nullptr,
+              fmt::format("provides {}, this host needs /{}", printable(module.interface_id), newest->revision), true};
   }
   return {current, {}};
 }

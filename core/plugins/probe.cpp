@@ -49,7 +49,7 @@ std::string judge(const ChildEnd& end, double seconds) {
     case ChildEnd::How::kTimeout:
       return fmt::format("does not come back within {:g} s when {}", seconds, when);
     case ChildEnd::How::kSignal:
-      return fmt::format("crashes when {} ({})", when, strsignal(end.code));
+      return fmt::format("crashes when {} ({})", when, signal_text(end.code));
     case ChildEnd::How::kExit:
       break;
   }

@@ -2,6 +2,8 @@
 // from which everybody, the caller included, claims indices. Knows nothing of what it runs.
 #include "core/plugins/thread_pool.h"
 
+#include <sched.h>
+
 #include <atomic>
 #include <exception>
 #include <mutex>
@@ -10,9 +12,6 @@
 #include <utility>
 #include <vector>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -37,10 +36,8 @@ void pause_briefly() {
 }
 
 unsigned available_cores() {
-#if defined(__linux__)
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) return unsigned(CPU_COUNT(&set));
-#endif
   const unsigned n = std::thread::hardware_concurrency();
   return n ? n : 1;
 }

@@ -22,6 +22,8 @@ function(sluice_add_plugin name)
   endif()
   cmake_path(ABSOLUTE_PATH ARGV1 BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE trace)
   cmake_path(REPLACE_FILENAME trace ${name}.trace.json)
+  # One that is made later makes CMake look again; CMAKE_CONFIGURE_DEPENDS would pass over what is not there yet.
+  file(GLOB traces CONFIGURE_DEPENDS ${trace})
   if(EXISTS ${trace})
     get_target_property(folder ${name} LIBRARY_OUTPUT_DIRECTORY)
     if(NOT folder)

@@ -49,23 +49,23 @@ enum {
 typedef struct sluice_host {
   uint32_t abi;  /* SLUICE_ABI */
   uint32_t size; /* sizeof(sluice_host) */
-  void *ctx;     /* belongs to the host */
+  void* ctx;     /* belongs to the host */
 
   /* Keeps a copy of `message` for the call now running on this thread and returns `code`:
    * `return host->fail(host, SLUICE_INVALID, "rank exceeds head_dim");` [any thread] */
-  sluice_status (*fail)(const struct sluice_host *host, sluice_status code, const char *message);
+  sluice_status (*fail)(const struct sluice_host* host, sluice_status code, const char* message);
   /* level: 0 debug, 1 information, 2 warning. Not on the step path. [any thread] */
-  void (*log)(const struct sluice_host *host, int32_t level, const char *message);
+  void (*log)(const struct sluice_host* host, int32_t level, const char* message);
   /* Memory that does not grow with the context (self, tables). NULL when there is none. Counted in the
    * ledger as `plugin`. `align` is a power of two. [any thread, not on the step path] */
-  void *(*alloc)(const struct sluice_host *host, size_t bytes, size_t align);
-  void (*free)(const struct sluice_host *host, void *memory);
+  void* (*alloc)(const struct sluice_host* host, size_t bytes, size_t align);
+  void (*free)(const struct sluice_host* host, void* memory);
   /* Runs job(arg, i) for every i below n on the host's threads, this one included, and returns when all
    * are done. Which thread runs which i is open. Policies start no threads of their own. [any thread;
    * inside a job it runs serially] */
-  void (*parallel)(const struct sluice_host *host, uint32_t n, void (*job)(void *arg, uint32_t i), void *arg);
+  void (*parallel)(const struct sluice_host* host, uint32_t n, void (*job)(void* arg, uint32_t i), void* arg);
   /* Services added after ABI 1, by id; NULL when this host has no such service. [any thread] */
-  const void *(*extension)(const struct sluice_host *host, const char *id);
+  const void* (*extension)(const struct sluice_host* host, const char* id);
 } sluice_host;
 
 /* Host extension: counters that a module wants to see in reports, each a ratio of two sums. The host
@@ -76,7 +76,7 @@ typedef struct sluice_host_stats {
   uint32_t layout; /* SLUICE_HOST_STATS_LAYOUT */
   uint32_t reserved;
   /* `name` is a string literal of the plugin. [any thread; once per call of a verb, not per row] */
-  void (*add)(const sluice_host *host, const char *name, double numerator, double denominator);
+  void (*add)(const sluice_host* host, const char* name, double numerator, double denominator);
 } sluice_host_stats;
 #define SLUICE_HOST_STATS_TEXT 0x6F4D06BAu
 #define SLUICE_HOST_STATS_LAYOUT (SLUICE_HOST_STATS_TEXT ^ (uint32_t)sizeof(sluice_host_stats))
@@ -88,7 +88,7 @@ typedef struct sluice_host_stats {
 typedef union sluice_value {
   int64_t i;     /* SLUICE_INT, SLUICE_BOOL (0, 1), SLUICE_CHOICE (index), SLUICE_TOKENS */
   double f;      /* SLUICE_FLOAT */
-  const char *s; /* SLUICE_STRING, SLUICE_PATH: UTF-8, readable during create() only */
+  const char* s; /* SLUICE_STRING, SLUICE_PATH: UTF-8, readable during create() only */
 } sluice_value;
 
 enum {
@@ -109,29 +109,29 @@ static inline uint32_t sluice_tokens(int64_t amount, uint32_t budget) {
 }
 
 typedef struct sluice_param {
-  const char *name;
-  const char *doc;     /* one line for `plugin describe` and the configuration reference */
-  const char *choices; /* SLUICE_CHOICE: "a|b|c"; NULL otherwise */
+  const char* name;
+  const char* doc;     /* one line for `plugin describe` and the configuration reference */
+  const char* choices; /* SLUICE_CHOICE: "a|b|c", each of A-Z, a-z, 0-9, _ and -; NULL otherwise */
   int32_t type;
-  int32_t required; /* 1: there is no default */
+  int32_t required;               /* 1: there is no default */
   sluice_value initial, min, max; /* SLUICE_TOKENS: min and max bound counts; shares are 0 to 100 % */
 } sluice_param;
 
 /* ---- modules and the entry point -------------------------------------------------------------- */
 
 typedef struct sluice_module {
-  const char *interface_id; /* such as SLUICE_EVICTOR */
-  const void *table;        /* the struct that interface_id names */
+  const char* interface_id; /* such as SLUICE_EVICTOR */
+  const void* table;        /* the struct that interface_id names */
   uint32_t layout;          /* such as SLUICE_EVICTOR_LAYOUT; the host loads a module only if it is equal to its own */
   uint32_t param_count;
-  const sluice_param *params;
-  const char *name;      /* what TOML calls it: name = "h2o" */
-  const char *summary;   /* one line */
-  const char *version;   /* the module's own */
-  const char *reference; /* paper or page; NULL if there is none */
+  const sluice_param* params;
+  const char* name;      /* what TOML calls it: name = "h2o" */
+  const char* summary;   /* one line */
+  const char* version;   /* the module's own */
+  const char* reference; /* paper or page; NULL if there is none */
   /* Optional tables by id, NULL for an unknown id. Each begins with `uint32_t layout`. The member itself
    * may be NULL. [any thread] */
-  const void *(*extension)(const char *id);
+  const void* (*extension)(const char* id);
 } sluice_module;
 
 typedef struct sluice_plugin {
@@ -139,17 +139,17 @@ typedef struct sluice_plugin {
   uint32_t abi;   /* SLUICE_ABI */
   uint32_t size;  /* sizeof(sluice_plugin) */
   uint32_t module_count;
-  const sluice_module *const *modules;
-  const char *build; /* for people: compiler, CUDA version, commit */
+  const sluice_module* const* modules;
+  const char* build; /* for people: compiler, CUDA version, commit */
 } sluice_plugin;
 
 /* The one symbol a plugin exports. It returns the same static struct every time and does nothing else.
  * [any thread] */
-SLUICE_EXPORT const sluice_plugin *sluice_plugin_entry(void);
+SLUICE_EXPORT const sluice_plugin* sluice_plugin_entry(void);
 
 /* A layout number is the hash of the published text of an interface's structs (which notices reordered
  * or retyped members) folded with the sizes the compiler gives them (which notices another packing). */
-#define SLUICE_FOLD2(a, b) ((uint32_t)(a) * 31u + (uint32_t)(b))
+#define SLUICE_FOLD2(a, b) ((uint32_t)(a)*31u + (uint32_t)(b))
 #define SLUICE_FOLD3(a, b, c) SLUICE_FOLD2(SLUICE_FOLD2(a, b), c)
 #define SLUICE_FOLD4(a, b, c, d) SLUICE_FOLD2(SLUICE_FOLD3(a, b, c), d)
 #define SLUICE_FOLD5(a, b, c, d, e) SLUICE_FOLD2(SLUICE_FOLD4(a, b, c, d), e)

@@ -2,6 +2,7 @@
 what is wrong in one line. It has no idea of policies; Python itself is interpreter.cpp's business."""
 import ast
 import collections
+import contextlib
 import difflib
 import gc
 import inspect
@@ -64,6 +65,29 @@ def read_parameters(text):
         raise Mistake(f'parameters are values by name, as in "recent = 0.5, sinks = 4", not "{text}"') from None
 
 
+@contextlib.contextmanager
+def importable(folder):
+    """What lies beside the file can be imported, but not by the files of other instances."""
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:  # this one: the last
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
+
+
+def new_module(file):
+    """A module for the file's names. Two files may be called alike, and one file may be loaded twice."""
+    stem = 'sluice_policy_' + os.path.splitext(os.path.basename(file))[0]
+    name, count = stem, 1
+    while name in sys.modules:
+        count += 1
+        name = f'{stem}_{count}'
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__file__ = file
+    return module
+
+
 def load(file, parameters, geometry):
     """The file's Evictor, ready to be called."""
     try:
@@ -72,16 +96,13 @@ def load(file, parameters, geometry):
     except OSError as error:
         raise Mistake(f'file: cannot read {file}: {error.strerror}') from None
     folder = os.path.dirname(os.path.abspath(file))
-    if folder not in sys.path:
-        sys.path.append(folder)  # for what lies beside it
-    module = types.ModuleType('sluice_policy_' + os.path.splitext(os.path.basename(file))[0])
-    module.__file__ = file
-    sys.modules[module.__name__] = module
+    module = new_module(file)
     try:
         code = compile(text, file, 'exec')
     except ValueError as error:
         raise Mistake(f'{file} is no Python source: {error}') from None
-    exec(code, module.__dict__)
+    with importable(folder):
+        exec(code, module.__dict__)
     made = getattr(module, 'Evictor', None)
     if not inspect.isclass(made):
         classes = [name for name, value in vars(module).items()
@@ -95,7 +116,9 @@ def load(file, parameters, geometry):
             if word not in names:
                 takes = ', '.join(names) or 'none'
                 raise Mistake(f'parameters: Evictor in {file} has no "{word}"; it takes: {takes}{hint(word, names)}')
-    return Hosted(file, made(Geometry(*geometry), **words) if taken else made())
+    with importable(folder):
+        policy = made(Geometry(*geometry), **words) if taken else made()
+    return Hosted(file, policy)
 
 
 class State:
@@ -135,9 +158,10 @@ class Hosted:
         try:
             all_of = {**fields, **given}
             kind = KINDS[all_of.pop('kind')]
-            if set(all_of) == set(fields):
-                return (kind, *(int(all_of[name]) for name in fields))
-        except (KeyError, TypeError, ValueError):
+            values = [int(all_of.pop(name)) for name in fields]
+            if not all_of and all(0 <= value <= 0xFFFFFFFF for value in values):
+                return (kind, *values)
+        except (KeyError, TypeError, ValueError, OverflowError):
             pass
         raise Mistake(f'signal of Evictor in {self.file} is {wanted!r}; right would be "none", "sum", "peak", or such as '
                       '{"kind": "sum", "skip_first": 4, "skip_self": True, "window": 32}')

@@ -1,17 +1,13 @@
 // Plugin libraries: cut before the end of what is loaded, and headers that lie. Of those that no longer look like a
 // library of this machine none may be given to the loader, which would crash on some.
+#include <elf.h>
 #include <fmt/format.h>
+#include <link.h>
 
 #include "fuzz/damage.h"
 
-#ifdef __linux__
-#include <elf.h>
-#include <link.h>
-#endif
-
 namespace sluice::fuzz {
 
-#ifdef __linux__
 std::vector<Damage> damaged_plugins(const std::string& sound) {
   testing::FuzzRandom random(106);
   std::vector<Damage> list;
@@ -50,8 +46,5 @@ std::vector<Damage> damaged_plugins(const std::string& sound) {
   }
   return list;
 }
-#else
-std::vector<Damage> damaged_plugins(const std::string&) { return {}; }
-#endif
 
 }  // namespace sluice::fuzz

@@ -1,15 +1,19 @@
 """Tests of scripts/mutant_sites.py and of what scripts/mutants.py makes of a tree: which sites a source has, that
 comments, strings and tables are left alone, and that a seed says it all."""
 import collections
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'scripts'))
-from mutant_builds import Tree  # noqa: E402
+from mutant_builds import Builder, Tree  # noqa: E402
 from mutant_sites import NAMES, in_order, mutated, sites_of  # noqa: E402
+from mutants import Memory  # noqa: E402
 
 SOURCE = r'''
 /* a < b, i + 1, min(a, b); x = 1; */
@@ -105,6 +109,41 @@ class Order(unittest.TestCase):
                                text=True, check=False)
         self.assertNotEqual(wrong.returncode, 0)
         self.assertIn('policies/h2o/h2o.c', wrong.stderr)
+
+
+@unittest.skipUnless(shutil.which('cc'), 'there is no cc')
+class Originals(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def builder(self, name, text, age=0, compiler='cc'):
+        """Of a tree with one policy, in a work folder that all share."""
+        source = self.folder / name / 'policies/one/one.c'
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text(text)
+        os.utime(source, (1e9 - age, 1e9 - age))
+        (self.folder / name / 'policies/CMakeLists.txt').write_text('sluice_add_plugin(one one/one.c)\n')
+        return Builder(Tree(self.folder / name), self.folder / 'work', {'.c': compiler, '.cpp': 'cc'})
+
+    def test_trees_that_share_a_work_folder_have_originals_of_their_own(self):
+        first = self.builder('first', 'int one(void) { return 1; }\n').original('policies/one/one.c')
+        older = self.builder('older', 'int one(void) { return 2; }\n', age=1e6).original('policies/one/one.c')
+        self.assertFalse(first.read_bytes() == older.read_bytes(), 'the object of another tree')
+        again = self.builder('again', 'int one(void) { return 1; }\n', age=-1e6).original('policies/one/one.c')
+        self.assertEqual(again, first)
+
+    def test_another_compiler_is_another_original_and_another_result(self):
+        other = self.folder / 'cc'
+        other.symlink_to(shutil.which('cc'))
+        (self.folder / 'program').write_text('a program')
+        places, keys = set(), set()
+        for compiler in ('cc', other):
+            builder = self.builder('tree', 'int one(void) { return 1; }\n', compiler=compiler)
+            places.add(builder.original('policies/one/one.c'))
+            keys.add(Memory(builder, self.folder / 'program').key(['one']).hexdigest())
+        self.assertEqual((len(places), len(keys)), (2, 2))
 
 
 if __name__ == '__main__':
