@@ -59,14 +59,14 @@ scripted() { # scripted NAME SCRIPT WORDS...; 77 means that something is missing
   esac
 }
 
-build() { # build PRESET CMAKE_OPTIONS...
-  local preset=$1
-  shift
+build() { # build PRESET TARGET CMAKE_OPTIONS...
+  local preset=$1 target=$2
+  shift 2
   cmake --preset "$preset" "$@" > "$results/$preset.configure.log" 2>&1 || {
     cat "$results/$preset.configure.log"
     return 1
   }
-  cmake --build --preset "$preset" --parallel "$jobs"
+  cmake --build --preset "$preset" --parallel "$jobs" --target "$target"
 }
 run_tests() { # run_tests PRESET CTEST_OPTIONS...; its tests are counted one by one, not as a step
   local preset=$1 name="tests, $1"
@@ -79,7 +79,7 @@ run_tests() { # run_tests PRESET CTEST_OPTIONS...; its tests are counted one by 
 step "set-up" scripts/setup.sh || { echo "0 passed, 1 failed, 0 skipped" && exit 1; }
 scripts/get_model.sh || skip "real model" "it could not be fetched; the tests that need it are skipped"
 
-if step "release build" build release -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON; then
+if step "release build" build release all -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON; then
   if ((all)); then
     run_tests release
   else
@@ -88,7 +88,7 @@ if step "release build" build release -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON; then
   fi
 fi
 
-if step "asan build" build asan -DSLUICE_WERROR=ON; then
+if step "asan build" build asan "$( ((all)) && echo all || echo unit_tests)" -DSLUICE_WERROR=ON; then
   if ((all)); then
     SLUICE_FUZZ_ROUNDS=${SLUICE_FUZZ_ROUNDS:-20} run_tests asan --label-exclude long --exclude-regex "$real_model"
   else
@@ -101,13 +101,13 @@ if [[ ! -e backends/cuda/CMakeLists.txt ]]; then
 elif ! command -v "${CUDACXX:-nvcc}" > /dev/null; then
   skip "CUDA build" "no CUDA toolkit here (nvcc)"
 else
-  if step "CUDA build" build cuda -DCMAKE_CUDA_ARCHITECTURES="${SLUICE_CUDA_ARCHITECTURES:-86}"; then
+  if step "CUDA build" build cuda all -DCMAKE_CUDA_ARCHITECTURES="${SLUICE_CUDA_ARCHITECTURES:-86}"; then
     run_tests cuda --label-regex cuda
   fi
 fi
 
 if ((all)); then
-  if step "tsan build" build tsan -DSLUICE_WERROR=ON; then run_tests tsan --label-exclude long --exclude-regex "$real_model"; fi
+  if step "tsan build" build tsan all -DSLUICE_WERROR=ON; then run_tests tsan --label-exclude long --exclude-regex "$real_model"; fi
   scripted "NEON under emulation" scripts/neon_check.sh
   scripted "fuzzing" scripts/fuzz.sh 20
 fi
