@@ -8,7 +8,8 @@
 namespace sluice {
 namespace {
 
-constexpr uint32_t kRounds = 1 << 18, kPasses = 12;
+constexpr uint32_t kRounds = 1 << 18;  // of a pass, a few milliseconds
+constexpr double kSeconds = 0.2;       // in all: the best pass is one that nobody disturbed
 
 struct Loop {
   double operations;  // of a round
@@ -124,11 +125,13 @@ constexpr InstructionSet kSets[] = {{"portable", [] { return false; }, {}, {}}};
 #endif
 
 double best_rate(ThreadPool& pool, const Loop& loop) {
+  using Clock = std::chrono::steady_clock;
   double best = 0;
-  for (uint32_t pass = 0; pass < kPasses; pass++) {
-    const auto start = std::chrono::steady_clock::now();
+  const auto begin = Clock::now();
+  for (auto start = begin, end = begin; end - begin < std::chrono::duration<double>(kSeconds); start = end) {
     pool.each(pool.threads(), [&](uint32_t) { loop.run(kRounds); });
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    end = Clock::now();
+    const double seconds = std::chrono::duration<double>(end - start).count();
     best = std::max(best, loop.operations * kRounds * pool.threads() / seconds);
   }
   return best;

@@ -89,7 +89,7 @@ Peer::Peer(std::vector<std::string> command, double limit, const std::atomic<boo
 Peer::~Peer() {
   close(to_), close(from_);
   if (child_ <= 0) return;
-  const double deadline = now() + kLastSeconds;
+  const double deadline = now() + (broken_ ? 0 : kLastSeconds);
   while (waitpid(child_, nullptr, WNOHANG) == 0) {
     if (now() > deadline) {
       kill(-child_, SIGKILL);
@@ -101,7 +101,8 @@ Peer::~Peer() {
   kill(-child_, SIGKILL);  // what it may have left behind
 }
 
-void Peer::fail(const std::string& what) const {
+void Peer::fail(const std::string& what) {
+  broken_ = true;
   throw Error(fmt::format("--versus \"{}\": {}", printable(join(command_, " ")), what), kExitFailed);
 }
 
@@ -133,7 +134,10 @@ std::string Peer::line(double deadline) {
     }
     if (unread_.size() > kLongestLine)
       fail(fmt::format("wrote a line of more than {} bytes to stdout, where only answers belong", kLongestLine));
-    if (stop_ && *stop_) throw Error("interrupted", kExitFailed);
+    if (stop_ && *stop_) {
+      broken_ = true;
+      throw Error("interrupted", kExitFailed);
+    }
     if (now() > deadline) fail(fmt::format("has not answered \"go\" for {:g} s; --versus-limit allows more", limit_));
     pollfd file{from_, POLLIN, 0};
     poll(&file, 1, 50);

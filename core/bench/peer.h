@@ -32,7 +32,7 @@ class Peer {
   Slice ask();
   std::string line(double deadline);
   void send(std::string_view text);
-  [[noreturn]] void fail(const std::string& what) const;
+  [[noreturn]] void fail(const std::string& what);
   std::string how_it_ended();
 
   std::vector<std::string> command_;
@@ -40,6 +40,7 @@ class Peer {
   const std::atomic<bool>* stop_;
   std::string description_, unread_;
   bool described_ = false;
+  bool broken_ = false;  // it is not waited for any more
   pid_t child_ = 0;
   int to_ = -1, from_ = -1;
 };

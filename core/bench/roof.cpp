@@ -37,7 +37,7 @@ double read_bandwidth(ThreadPool& pool) {
   pool.each(pool.threads(), [&](uint32_t i) { std::memset(data + i * part, 1, part); });
   std::vector<uint64_t> sums(pool.threads() * 8);  // a cache line each
   double best = 0, total = 0;
-  for (int pass = 0; pass < 64 && (pass < 5 || total < 0.25); pass++) {
+  for (int pass = 0; pass < 5 || total < 0.4; pass++) {
     const auto start = std::chrono::steady_clock::now();
     pool.each(pool.threads(), [&](uint32_t i) {
       const auto* from = reinterpret_cast<const uint64_t*>(data + i * part);
