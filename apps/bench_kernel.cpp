@@ -1,7 +1,7 @@
 // `sluice bench --kernel`: a hot kernel alone. Needs no model.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cmath>
 
 #include "apps/bench_modes.h"
 #include "apps/bench_table.h"

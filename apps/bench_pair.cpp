@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "apps/bench_modes.h"
@@ -102,11 +103,13 @@ bool same_engine(const Session& a, const Session& b) {
   return model(x) == model(y) && backend(a) == backend(b);
 }
 
-// Sessions that live at the same time: one if one engine serves both, else two.
+// Sessions that live at the same time: one if one engine serves both, else two, of which the last one's guard watches
+// over both: there is one at a time in a process.
 std::vector<Session> open_pair(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
                                uint32_t context) {
   std::vector<Session> sessions;
   for (const std::string& file : files) {
+    if (!sessions.empty()) sessions.back().hang_guard.reset();
     sessions.push_back(open_configs({&file, 1}, overrides));
     want_one(sessions.back(), file);
   }
@@ -147,6 +150,14 @@ PairLine play(const Words& words, const BenchPlan& plan, const BenchTest& test, 
   return line;
 }
 
+std::vector<std::string> command_words(const std::string& text) {
+  try {
+    return po::split_unix(text);
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("--versus \"{}\": {}", printable(text), error.what()));
+  }
+}
+
 }  // namespace
 
 int bench_pair(const Words& words) {
@@ -184,18 +195,14 @@ int bench_pair(const Words& words) {
     const auto roofs = roof_before(*home.pool, instructions, plan.roof);
     std::optional<Peer> peer;  // after the roof, which is not to be measured while it loads
     if (versus) {
-      std::vector<std::string> command = po::split_unix(words.text("versus"));
-      peer.emplace(std::move(command), words.number("versus-limit", 600, 0.1, 1e6), &interrupt_flag());
+      peer.emplace(command_words(words.text("versus")), words.number("versus-limit", 600, 0.1, 1e6), &interrupt_flag());
     }
     Progress progress(plan.tests.size() * plan.repeats_or(9), "pairs");
-    std::vector<std::unique_ptr<HangGuard::Block>> kept;
-    for (Session& session : sessions) {
-      kept.push_back(std::make_unique<HangGuard::Block>(*session.hang_guard));
-      session.hang_guard->keep([&] {
-        progress.clear();
-        output.publish();
-      });
-    }
+    const HangGuard::Block kept(*home.hang_guard);
+    home.hang_guard->keep([&] {
+      progress.clear();
+      output.publish();
+    });
     for (const BenchTest& test : plan.tests) {
       try {
         const Opponent opponent{versus ? nullptr : &sides[1 - own], versus ? &*peer : nullptr};

@@ -1,6 +1,7 @@
 // A depth that is tiled holds as much as one that is prefilled, under every kind of policy.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "core/bench/measure.h"
