@@ -73,8 +73,6 @@ TEST_F(BenchPeer, DeathIsTold) {
   EXPECT_THAT(complaint("read word; exit 3"), HasSubstr("ended with exit code 3 without an answer"));
   EXPECT_THAT(complaint("exit 0"), HasSubstr("ended with exit code 0 without an answer"));
   EXPECT_THAT(complaint("read word; kill -SEGV $$"), AllOf(HasSubstr("died of "), HasSubstr("signal 11")));
-  EXPECT_THAT(complaint("read word; sleep 0.3; echo 1 0.25; exec 0<&-; read word; exit 4").substr(0, 9), "")
-      << "one good answer is a turn";
 }
 
 TEST_F(BenchPeer, SilenceHasALimit) {

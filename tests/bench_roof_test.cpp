@@ -32,7 +32,7 @@ TEST(BenchRoof, WhatIsNotKnownIsNotCompared) {
 
 TEST(BenchRoof, TheBufferIsLargerThanCachesAndFitsMemory) {
   constexpr uint64_t kMiB = 1 << 20;
-  EXPECT_EQ(roof_buffer_bytes(32 * kMiB, 64 << 10 << 20), 256 * kMiB);
+  EXPECT_EQ(roof_buffer_bytes(32 * kMiB, uint64_t(64) << 30), 256 * kMiB);
   EXPECT_EQ(roof_buffer_bytes(1 * kMiB, uint64_t(64) << 30), 64 * kMiB);
   EXPECT_EQ(roof_buffer_bytes(256 * kMiB, uint64_t(4) << 30), 1024 * kMiB) << "a quarter of what is free";
   EXPECT_GT(last_level_cache(), 0u);

@@ -96,7 +96,6 @@ TEST_F(CliBench, WithoutARoofThereAreNoShares) {
   EXPECT_GT(row["gb_s"], 0);
 }
 
-// A machine that could not be measured a second time is not known to have stayed as it was.
 TEST_F(CliBench, VoidStandsInEveryFormat) {
   for (const char* format : {"md", "text", "csv", "jsonl", "sql", "json"}) {
     const Outcome outcome = bench({full, "-p", "0", "-n", "2", "-r", "1", "-t", "1", "-o", format});
