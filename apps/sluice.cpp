@@ -52,12 +52,22 @@ Examples:
      run_ppl},
     {"bench", "prompt and decode speed, with bytes and share of bandwidth",
      R"([CONFIG...] [-p N] [-n N] [-d N] [-r N] [-t N] [--batch N] [-o FORMAT]
+       bench --pair CONFIG --pair CONFIG [-p N | -n N] [-d N] ...
+       bench [CONFIG] --versus 'CMD ARGS' [-p N | -n N] [-d N] ...
+       bench [CONFIG] --kernel NAME|list|all [-r CALLS]
 
-N may be a list or range: 0,1024,4096 or 1-4. A depth is prefilled once and forked for each repetition.
+N may be a list or range: 0,1024,4096 or 1-4. A depth is prefilled once and forked for each repetition. What this
+machine can do at most is measured before and after; if the two differ by more than a tenth, rows are marked void.
+
+--pair and --versus time two in turns, A B B A, and give the ratio of the second to the first, or of ours to the
+driver's. docs/bench.md explains every column and how a driver of another runtime answers.
 
 Examples:
   sluice bench configs/full.toml configs/gear2.toml -p 512 -n 64 -d 0,4096
-  sluice bench --set model.path=llama2-7b.gguf -t 1,2 -o json)",
+  sluice bench --set model.path=llama2-7b.gguf -t 1,2 -o json
+  sluice bench --pair configs/full.toml --pair configs/gear2.toml -n 64 -d 4096 -r 9 --depth-by tiling
+  sluice bench configs/full.toml -n 64 -d 4096 --versus 'scripts/peers/llama_driver.py M.gguf -t 2 -n 64 -d 4096'
+  sluice bench configs/gear2.toml --kernel codec_dot -t 1,2)",
      run_bench},
     {"plugin", "list, describe and check plugins, begin one of your own",
      R"(list | describe [NAME] [--markdown] | check FILE|NAME... [--set K=V] | new NAME [--kind K] [--lang L]

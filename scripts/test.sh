@@ -2,8 +2,8 @@
 # Builds and tests everything that this machine can: release with warnings as errors and all tests, the unit tests
 # again under address and undefined-behaviour sanitizers, CUDA for one architecture where a toolkit is. Under 30 minutes
 # on two cores. --all adds the long tests, all tests and longer fuzzing under the sanitizers (but for tests on the real
-# model: the tiny ones run the same code in a hundredth of the time), the thread sanitizer, NEON under emulation, and
-# the fuzzers where clang is. Safe to repeat. Lists what was skipped and why; the last line counts.
+# model: the tiny ones run the same code in a hundredth of the time), the thread sanitizer, NEON under emulation, counts
+# of instructions, and the fuzzers where clang is. Safe to repeat. Lists what was skipped and why; the last line counts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -109,6 +109,7 @@ fi
 if ((all)); then
   if step "tsan build" build tsan all -DSLUICE_WERROR=ON; then run_tests tsan --label-exclude long --exclude-regex "$real_model"; fi
   scripted "NEON under emulation" scripts/neon_check.sh
+  scripted "instruction counts" scripts/instruction_counts.py
   scripted "fuzzing" scripts/fuzz.sh 20
 fi
 scripted "AVX-512 in plain C++" scripts/avx512_check.sh

@@ -27,6 +27,7 @@ const std::map<std::string, Folders> kCore = {
     {"store", {"base"}},
     {"model", {"base", "plugins", "tokenizer"}},
     {"cache", {"base", "plugins"}},
+    {"bench", {"base", "cache", "check", "config", "plugins", "report", "run"}},
     {"check", {"base", "cache", "config", "convert", "model", "plugins", "quant", "run"}},
     {"convert", {"base", "model", "plugins", "quant", "tokenizer"}},
     {"run", {"base", "cache", "config", "model", "plugins", "report", "tokenizer"}},

@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "core/base/error.h"
-#include "core/run/bench.h"
+#include "core/bench/measure.h"
 #include "core/run/lockstep.h"
 #include "support/run_setup.h"
 #include "support/tiny_model.h"

@@ -4,12 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/report/result.h"
+#include "core/report/table.h"
 
 namespace sluice {
 
 // null for NaN and infinities, which JSON has no numbers for.
 nlohmann::ordered_json number_or_null(double x);
+nlohmann::ordered_json to_json(const Value& cell);
 nlohmann::ordered_json to_json(const KvBytes& kv);
 nlohmann::ordered_json to_json(const PolicyResult& row);
 nlohmann::ordered_json to_json(const Comparison& comparison);

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/report/format.h"
+#include "core/report/json.h"
 
 namespace sluice {
 namespace {
@@ -21,26 +21,11 @@ bool is_nothing(const Value& value) {
   return std::holds_alternative<std::monostate>(value);
 }
 
-ordered_json json_value(const Value& value) {
-  if (is_nothing(value)) return nullptr;
-  return std::visit(
-      [](const auto& v) -> ordered_json {
-        using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, std::monostate>)
-          return nullptr;
-        else if constexpr (std::is_same_v<T, std::string>)
-          return clean_utf8(v);
-        else
-          return v;
-      },
-      value);
-}
-
 // The value as programs read it, without quotes; "" for nothing.
 std::string plain(const Value& value) {
   if (is_nothing(value)) return "";
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  return json_value(value).dump();
+  return to_json(value).dump();
 }
 
 std::string shown(const Cell& cell) {
@@ -131,7 +116,7 @@ std::string write_csv(const Table& table) {
 
 ordered_json row_object(const Table& table, const std::vector<Cell>& row) {
   ordered_json object = ordered_json::object();
-  for (const size_t c : keyed_columns(table)) object[table.columns[c].key] = json_value(row[c].value);
+  for (const size_t c : keyed_columns(table)) object[table.columns[c].key] = to_json(row[c].value);
   return object;
 }
 
@@ -192,6 +177,21 @@ std::string write_sql(const Table& table) {
 }
 
 }  // namespace
+
+ordered_json to_json(const Value& value) {
+  if (is_nothing(value)) return nullptr;
+  return std::visit(
+      [](const auto& v) -> ordered_json {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, std::monostate>)
+          return nullptr;
+        else if constexpr (std::is_same_v<T, std::string>)
+          return clean_utf8(v);
+        else
+          return v;
+      },
+      value);
+}
 
 Format parse_format(std::string_view name) {
   constexpr std::pair<std::string_view, Format> kFormats[] = {{"text", Format::kText},   {"md", Format::kMarkdown},
