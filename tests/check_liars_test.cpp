@@ -102,6 +102,11 @@ INSTANTIATE_TEST_SUITE_P(All, CheckLiars, ::testing::ValuesIn(kLies),
                          [](const auto& info) { return std::string(info.param.plugin); });
 
 TEST_P(CheckLiars, FailExactlyWhatTheyBreak) {
+#if defined(__SANITIZE_ADDRESS__)
+  if (std::string(GetParam().plugin) == "pointer_in_state")
+    GTEST_SKIP() << "freed memory does not come back at once: two runs hold different pointers, and "
+                    "evictor-deterministic is the first to see it";
+#endif
   EXPECT_EQ(failures(liar(GetParam().plugin)), (Verdicts{{GetParam().check, GetParam().verdict}}));
 }
 

@@ -46,7 +46,9 @@ void backend_create(const Subject& subject) {
     fail("create() refuses its defaults: " + message);
   }
   sluice_device device{};
-  expect(table.device(self, &device) == SLUICE_OK, "device() fails");
+  const sluice_status known = table.device(self, &device);
+  table.destroy(self);
+  expect(known == SLUICE_OK, "device() fails");
   expect(device.name[0] && device.kernels[0], "device() leaves name or kernels empty");
   expect(std::find(std::begin(device.name), std::end(device.name), '\0') != std::end(device.name) &&
              std::find(std::begin(device.kernels), std::end(device.kernels), '\0') != std::end(device.kernels),
@@ -55,7 +57,6 @@ void backend_create(const Subject& subject) {
          fmt::format("device() says that {} of {} are free", human_bytes(device.memory_free),
                      human_bytes(device.memory_total)));
   expect(device.immediate <= 1, fmt::format("device() says immediate {}; it is 0 or 1", device.immediate));
-  table.destroy(self);
   expect(host.bytes == 0, fmt::format("destroy() leaves {} bytes of host->alloc behind", host.bytes.load()));
 }
 
