@@ -37,7 +37,7 @@ TEST_F(BenchTiledDepth, HoldsAsMuchAsATruePrompt) {
   const std::vector<std::vector<std::string>> policies = {
       {},
       {"codec.name=uniform", "codec.bits=4"},
-      {"codec.name=gear", "codec.bits=4"},
+      {"codec.name=gear", "codec.bits=4", "codec.group=32"},
       {"evictor.name=h2o", "cache.budget=100"},
       {"evictor.name=sieve", "cache.budget=100"},
       {"evictor.name=h2o", "cache.budget=100", "codec.name=group", "codec.bits=4", "codec.group=32",
