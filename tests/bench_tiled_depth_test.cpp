@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/base/error.h"
 #include "core/bench/measure.h"
 #include "core/bench/tiled_depth.h"
 #include "core/run/kv_report.h"
@@ -43,7 +44,6 @@ TEST_F(BenchTiledDepth, HoldsAsMuchAsATruePrompt) {
       {"evictor.name=h2o", "cache.budget=100", "codec.name=group", "codec.bits=4", "codec.group=32",
        "codec.residual=32"},
       {"evictor.name=recent", "cache.budget=100", "cache.prefill=chunked", "cache.chunk=48"},
-      {"evictor.name=recent", "cache.budget=100", "cache.positions=rolling"},
   };
   for (const auto& settings : policies) {
     const std::string what = settings.empty() ? "full" : settings.front() + " " + settings.back();
@@ -64,6 +64,12 @@ TEST_F(BenchTiledDepth, HoldsAsMuchAsATruePrompt) {
     });
     EXPECT_TRUE(finite) << what;
   }
+}
+
+TEST_F(BenchTiledDepth, RollingPositionsAreRefused) {
+  testing::RunSetup s(model(), 2 * kDepth);
+  const auto cache = s.cache({"evictor.name=recent", "cache.budget=100", "cache.positions=rolling"}, 2 * kDepth);
+  EXPECT_THROW(tile_depth(*s.engine, *cache, std::span<const int32_t>(tokens).first(kDepth), true), Error);
 }
 
 TEST_F(BenchTiledDepth, RepeatsTheRowsOfAShortPrompt) {

@@ -1,9 +1,13 @@
 // See tiled_depth.h. Caches lie in memory that the host reaches (Engine refuses others), so rows are copied here.
 #include "core/bench/tiled_depth.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <vector>
+
+#include "core/base/error.h"
 
 namespace sluice {
 namespace {
@@ -55,6 +59,11 @@ void fill_layer(SequenceCache& cache, const SequenceCache& source, uint32_t laye
 }  // namespace
 
 void tile_depth(Engine& engine, SequenceCache& cache, std::span<const int32_t> tokens, bool exact) {
+  if (cache.policy().rolling)
+    throw Error(
+        fmt::format("policy {}: rolling positions turn keys by their places in the text, which a tiled depth has "
+                    "not; use --depth-by prefill",
+                    cache.policy().name));
   const uint32_t depth = uint32_t(tokens.size()), chunk = cache.policy().chunk;
   Policy plain;
   plain.name = "tile", plain.geometry = cache.policy().geometry;
