@@ -51,12 +51,12 @@ bool score_is_settled(const Task& task, std::string_view text) {
   return task.file->finished && task.file->finished->first_end(text) != std::string_view::npos;
 }
 
-std::vector<Score> score_generation(const Task& task, const Subtask& subtask, const Document& document,
+std::vector<TaskScore> score_generation(const Task& task, const Subtask& subtask, const Document& document,
                                     std::string_view text) {
   text = cut_at_stops(task, text);
-  std::vector<Score> scores;
+  std::vector<TaskScore> scores;
   for (const FilterSpec& filter : task.file->filters) {
-    Score& score = scores.emplace_back();
+    TaskScore& score = scores.emplace_back();
     score.metric = filter.metric.names[0];
     score.filter = filter.name;
     if (filter.function == FilterSpec::kScorer) {
@@ -77,13 +77,13 @@ std::vector<Score> score_generation(const Task& task, const Subtask& subtask, co
   return scores;
 }
 
-std::vector<Score> score_choices(const Task& task, const Document& document, std::span<const double> loglikelihoods) {
+std::vector<TaskScore> score_choices(const Task& task, const Document& document, std::span<const double> loglikelihoods) {
   assert(loglikelihoods.size() == document.choices.size());
   const std::string& delimiter = task.file->prompt.target_delimiter;
   std::vector<double> sums(loglikelihoods.begin(), loglikelihoods.end()), per_character = sums;
   for (size_t i = 0; i < sums.size(); ++i)
     per_character[i] /= double(python_length(std::string_view(document.choices[i]).substr(delimiter.size())));
-  std::vector<Score> scores;
+  std::vector<TaskScore> scores;
   for (const std::string& metric : task.file->metric.names) {
     const size_t chosen = first_largest(metric == "acc_norm" ? per_character : sums);
     scores.push_back({metric, "none", std::to_string(chosen), chosen == document.gold ? 1.0 : 0.0, false});

@@ -8,7 +8,7 @@
 //     for (const Subtask& subtask : task.subtasks)
 //       for (const Document& document : subtask.documents) {
 //         std::string said = ...;                       // generate from document.prompt
-//         for (const Score& score : score_generation(task, subtask, document, said)) ...
+//         for (const TaskScore& score : score_generation(task, subtask, document, said)) ...
 //       }
 //
 // Tokens: the beginning-of-sequence token comes before the prompt, once. The model's own end-of-text string is one more
@@ -84,7 +84,7 @@ struct Task {
   std::shared_ptr<const TaskFile> file;
 };
 
-struct Score {
+struct TaskScore {
   std::string metric;      // "exact_match"
   std::string filter;      // "strict-match"; "none" where there are none
   std::string prediction;  // what the filter left of the text; the index of a choice
@@ -121,10 +121,10 @@ bool reached_stop(const Task& task, std::string_view text);
 bool score_is_settled(const Task& task, std::string_view text);
 
 // A score per filter of the task, in its order. The text is cut at the stops first.
-std::vector<Score> score_generation(const Task& task, const Subtask& subtask, const Document& document,
+std::vector<TaskScore> score_generation(const Task& task, const Subtask& subtask, const Document& document,
                                     std::string_view text);
 // A score per metric (acc, acc_norm). One log-likelihood per choice.
-std::vector<Score> score_choices(const Task& task, const Document& document, std::span<const double> loglikelihoods);
+std::vector<TaskScore> score_choices(const Task& task, const Document& document, std::span<const double> loglikelihoods);
 
 // One text's log-likelihood; documents of a perplexity task are added up.
 struct RollingScore {
