@@ -145,9 +145,10 @@ def prompts_from(data, limit, subjects, tasks, sample):
                   "dev": mmlu_records(data / f"mmlu/dev/{subject}_dev.csv")}
         add(f"mmlu_{subject}", f"mmlu/default/mmlu_{subject}.yaml", splits, 5)
         add(f"mmlu_flan_cot_fewshot_{subject}", f"mmlu/flan_cot_fewshot/mmlu_{subject}.yaml", splits)
-        # The test questions stand in for the validation split.
+        # The test questions stand in for a validation split that is not at hand.
+        validation = data / f"mmlu/val/{subject}_val.csv"
         add(f"mmlu_flan_cot_zeroshot_{subject}", f"mmlu/flan_cot_zeroshot/mmlu_{subject}.yaml",
-            {"validation": splits["test"], "dev": splits["dev"]}, 0)
+            {"validation": mmlu_records(validation) if validation.exists() else splits["test"], "dev": splits["dev"]}, 0)
     for task in tasks:
         add(f"bbh_cot_fewshot_{task}", f"bbh/cot_fewshot/{task}.yaml", {"test": bbh_records(data / f"bbh/tasks/{task}.json")})
     if sample:

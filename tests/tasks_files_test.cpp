@@ -46,7 +46,7 @@ TEST(Csv, SaysWhereARecordIsMalformed) {
   EXPECT_THAT(complaint([&] { parse_csv("1,2\n1,\"2\n", "x.csv", columns); }),
               HasSubstr("x.csv:2: a quoted field never ends"));
   EXPECT_THAT(complaint([&] { parse_csv("1,\"2\"x\n", "x.csv", columns); }),
-              HasSubstr("x.csv:1: found \"x\\x0a\" after a closing quote"));
+              HasSubstr("x.csv:1: found \"x\\x0A\" after a closing quote"));
   EXPECT_THAT(complaint([&] { parse_csv("1,\xFF\n", "x.csv", columns); }), HasSubstr("x.csv: is not UTF-8"));
 }
 

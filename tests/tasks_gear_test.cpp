@@ -33,7 +33,8 @@ TEST(GearScorers, TakeTheLastNumberOfGsm8k) {
                 {"The answer is 1,000", "x\n#### 1000", "1000", true},
                 {"The answer is -5", "#### 5", "5", true},  // signs are not looked at
                 {"The answer is .5 or 0.50", "#### 0.5", "0.50", true},
-                {"8.0.", "#### 8", ".0", false},
+                {"8.0.", "#### 8", "8.0", true},
+                {"1.2.3", "#### 3", ".3", false},
                 {"3 apples and 4", "#### 3", "4", false},
                 {"none", "#### 3", "[invalid]", false}});
 }

@@ -2,6 +2,7 @@
 #include "core/tasks/python_text.h"
 
 #include <unicode/locid.h>
+#include <unicode/stringoptions.h>
 #include <unicode/uchar.h>
 #include <unicode/unistr.h>
 #include <unicode/utf8.h>
@@ -56,11 +57,9 @@ std::string_view python_strip(std::string_view text) {
 std::string python_lower(std::string_view text) { return narrow(wide(text).toLower(icu::Locale::getRoot())); }
 
 std::string python_capitalize(std::string_view text) {
-  const icu::UnicodeString all = wide(text);
-  const int32_t first = all.moveIndex32(0, 1);
-  icu::UnicodeString head(all, 0, first), tail(all, first);
-  head.toTitle(nullptr, icu::Locale::getRoot());
-  return narrow(head + tail.toLower(icu::Locale::getRoot()));
+  // As one word, since the form of a sigma in the middle depends on what stands before it.
+  return narrow(
+      wide(text).toTitle(nullptr, icu::Locale::getRoot(), U_TITLECASE_WHOLE_STRING | U_TITLECASE_NO_BREAK_ADJUSTMENT));
 }
 
 size_t python_length(std::string_view text) {

@@ -52,7 +52,7 @@ bool score_is_settled(const Task& task, std::string_view text) {
 }
 
 std::vector<TaskScore> score_generation(const Task& task, const Subtask& subtask, const Document& document,
-                                    std::string_view text) {
+                                        std::string_view text) {
   text = cut_at_stops(task, text);
   std::vector<TaskScore> scores;
   for (const FilterSpec& filter : task.file->filters) {
@@ -77,7 +77,8 @@ std::vector<TaskScore> score_generation(const Task& task, const Subtask& subtask
   return scores;
 }
 
-std::vector<TaskScore> score_choices(const Task& task, const Document& document, std::span<const double> loglikelihoods) {
+std::vector<TaskScore> score_choices(const Task& task, const Document& document,
+                                     std::span<const double> loglikelihoods) {
   assert(loglikelihoods.size() == document.choices.size());
   const std::string& delimiter = task.file->prompt.target_delimiter;
   std::vector<double> sums(loglikelihoods.begin(), loglikelihoods.end()), per_character = sums;

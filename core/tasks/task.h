@@ -122,9 +122,10 @@ bool score_is_settled(const Task& task, std::string_view text);
 
 // A score per filter of the task, in its order. The text is cut at the stops first.
 std::vector<TaskScore> score_generation(const Task& task, const Subtask& subtask, const Document& document,
-                                    std::string_view text);
+                                        std::string_view text);
 // A score per metric (acc, acc_norm). One log-likelihood per choice.
-std::vector<TaskScore> score_choices(const Task& task, const Document& document, std::span<const double> loglikelihoods);
+std::vector<TaskScore> score_choices(const Task& task, const Document& document,
+                                     std::span<const double> loglikelihoods);
 
 // One text's log-likelihood; documents of a perplexity task are added up.
 struct RollingScore {

@@ -176,8 +176,12 @@ TaskFile read_task_file(const std::filesystem::path& file, Mistakes& mistakes) {
   TaskFile task;
   task.file = file;
   const Table table = read_layers(file, mistakes).merged();
-  if (table.entries.empty()) return task;  // said already
   const Place top{file.string(), file.parent_path()};
+  if (table.entries.empty()) {
+    if (mistakes.empty())
+      mistakes.add(top, "is empty; a task needs name, protocol, version, kind, data, prompt and metric");
+    return task;
+  }
   TableReader from(table, "", top, mistakes);
   task.name = from.text("name");
   task.about = from.text("about", "");
