@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "core/base/error.h"
+#include "core/tasks/python_regex.h"
 #include "core/tasks/records.h"
 #include "core/tasks/template_text.h"
 
@@ -89,6 +91,45 @@ TEST(Templates, SayWhatTheyLack) {
   for (const char* bad :
        {"{{}}", "{{ a b }}", "{{a[}}", "{{a[x]}}", "{{a[-1]}}", "{{a[1}}", "{{a..b}}", "{{a | }}", "{{a | after(x)}}"})
     EXPECT_THROW(TextTemplate{bad}, Error) << bad;
+}
+
+// Whatever bytes come: a reader reads them or says what is wrong, and nothing else is thrown.
+template <class F>
+void mutate(std::vector<std::string> seeds, const F& read) {
+  std::mt19937 random(11);
+  size_t refused = 0, taken = 0;
+  for (int round = 0; round < 4000; ++round) {
+    std::string text = seeds[random() % seeds.size()];
+    for (uint32_t edits = 1 + random() % 4; edits > 0; --edits) {
+      const size_t at = random() % (text.size() + 1);
+      if (random() % 3 == 0)
+        text.erase(at, 1 + random() % 3);
+      else
+        text.insert(at, 1, random() % 4 ? "\"\\\n,{}[]()|.^$?*+-:<>=P0a"[random() % 25] : char(random()));
+    }
+    try {
+      read(text);
+      ++taken;
+    } catch (const Error& error) {
+      EXPECT_FALSE(std::string(error.what()).empty());
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 100u);
+  EXPECT_GT(taken, 100u);
+}
+
+TEST(Hostile, RecordsTemplatesAndExpressions) {
+  mutate({"a,\"b\",c\n", "\"x\ny\",2,3\n1,2,3", ",,\n"}, [](const std::string& text) {
+    parse_csv(text, "x", {"a", "b", "c"});
+  });
+  mutate({"{\"a\": [1, {\"b\": null}]}\n{}\n", "{\"a\": \"\\u00e9\"}"},
+         [](const std::string& text) { parse_jsonl(text, "x"); });
+  mutate({"{{a | strip | after('x')}}", "x{{a[0].b}}y{{c}}", "{{ a.b | lower }}"},
+         [](const std::string& text) { TextTemplate{text}; });
+  mutate({"(?<=answer is )(.*)(?=.)", "(-?[$0-9.,]{2,})|(-?[0-9]+)", "(?P<n>[^\\]a-]+)(?P=n){1,2}", "\\b\\w+\\x41$",
+          "(?i:a|b)*?"},
+         [](const std::string& text) { PythonRegex(text).find_all("The answer is 5, (B).\n"); });
 }
 
 }  // namespace

@@ -268,8 +268,8 @@ std::vector<Subtask> make_subtasks(const TaskFile& task, std::string_view part, 
   if (!missing.empty()) {
     std::sort(missing.begin(), missing.end());
     missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
-    mistakes.add({}, fmt::format("{} needs {}{}, which is not there; {}", task.name, printable(missing[0], 500),
-                                 missing.size() > 1 ? fmt::format(" and {} more", missing.size() - 1) : "",
+    const std::string others = missing.size() > 1 ? fmt::format(" and {} more files", missing.size() - 1) : "";
+    mistakes.add({}, fmt::format("{} lacks {}{}; {}", task.name, printable(missing[0], 500), others,
                                  command_for(task, options)));
     return {};
   }

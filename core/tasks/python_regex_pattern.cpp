@@ -28,6 +28,7 @@ class Translator {
   explicit Translator(std::string_view pattern) : in_(pattern) {}
 
   std::string run() {
+    if (!valid_utf8(in_)) fail(0, "it is not UTF-8 text");
     while (at_ < in_.size()) piece();
     if (!open_.empty()) fail(open_.back().at, "a group is never closed");
     return out_;
