@@ -22,6 +22,7 @@ const std::map<std::string, Folders> kCore = {
     {"tokenizer", {"base"}},
     {"config", {"base", "plugins"}},
     {"report", {"base"}},
+    {"tasks", {"base", "config"}},
     {"model", {"base", "plugins", "tokenizer"}},
     {"cache", {"base", "plugins"}},
     {"check", {"base", "cache", "config", "convert", "model", "plugins", "quant", "run"}},
