@@ -22,6 +22,8 @@ const std::map<std::string, Folders> kCore = {
     {"tokenizer", {"base"}},
     {"config", {"base", "plugins"}},
     {"report", {"base"}},
+    {"eval", {"base", "cache", "config", "model", "plugins", "report", "run", "tokenizer"}},
+    {"store", {"base"}},
     {"model", {"base", "plugins", "tokenizer"}},
     {"cache", {"base", "plugins"}},
     {"check", {"base", "cache", "config", "convert", "model", "plugins", "quant", "run"}},
