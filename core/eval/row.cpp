@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/eval/sample_bytes.h"
 #include "core/eval/snapshots.h"
 #include "core/report/statistics.h"
+#include "core/run/lockstep.h"
 
 namespace sluice {
 namespace {
@@ -137,7 +139,7 @@ void Row::scored_context(std::span<const float> logits) {
   answer_.likelihoods.resize(continuations.size());
   for (size_t i = 0; i < continuations.size(); i++) score(answer_.likelihoods[i], logits, continuations[i][0]);
   observe_bytes(*cache_, answer_.bytes);
-  if (!options_.allow_uncompressed) check_compressed(*cache_, answer_.bytes);
+  if (!options_.allow_uncompressed) check_saved(*cache_, answer_.bytes);
   context_ = std::move(cache_), continuing_ = true, choice_ = 0;
   next_continuation();
 }
@@ -165,8 +167,19 @@ void Row::scored_continuation(std::span<const float> logits) {
   next_continuation();
 }
 
+// What the cache has made of its tokens by now.
 void Row::mark_compressed() {
-  answer_.compressed_before_scoring = uint64_t(cache_->seen() ? cache_->rows_not_dense() : 0);
+  const Policy& policy = cache_->policy();
+  const double rows = cache_->seen() ? cache_->rows_not_dense() : 0;
+  const bool must = must_compress(policy, cache_->budget(), cache_->seen());
+  answer_.compressed_before_scoring = uint64_t(std::ceil(rows));
+  answer_.too_short = !must && rows <= 0 && !keeps_all(policy);
+  if (must && rows <= 0 && !options_.allow_uncompressed)
+    throw Error(
+        fmt::format("policy {}: of {} tokens none was coded or evicted, though it should have been: its answers "
+                    "would be those of the F16 cache",
+                    policy.name, cache_->seen()),
+        kExitFailed);
 }
 
 Answer Row::finish() {
@@ -174,12 +187,8 @@ Answer Row::finish() {
   if (!context_) {  // those of a Score were taken before its continuations
     if (std::holds_alternative<Generate>(request_.want)) mark_compressed();
     observe_bytes(*cache_, answer_.bytes);
-    if (!options_.allow_uncompressed) check_compressed(*cache_, answer_.bytes);
+    if (!options_.allow_uncompressed) check_saved(*cache_, answer_.bytes);
   }
-  const SequenceCache& cache = context_ ? *context_ : *cache_;
-  answer_.too_short = std::any_of(cache.policy().layers.begin(), cache.policy().layers.end(),
-                                  [](const LayerPolicy& l) { return l.evictor || l.coded(); }) &&
-                      !must_compress(cache.policy(), cache.budget(), cache.seen());
   cache_.reset(), context_.reset();
   answer_.text = replace_invalid_utf8(answer_.text);
   answer_.seconds = seconds_since(began_);

@@ -17,8 +17,7 @@ void observe_bytes(const SequenceCache& cache, SampleBytes& bytes);
 // codec's first block needs.
 bool must_compress(const Policy& policy, uint32_t budget, uint32_t seen);
 
-// Throws Error (exit 1) if the cache must have compressed and has not, or if its rows take no less than F16 rows of all
-// tokens would.
-void check_compressed(const SequenceCache& cache, const SampleBytes& bytes);
+// Throws Error (exit 1) if the cache must have compressed, and its rows take no less than F16 rows of all tokens would.
+void check_saved(const SequenceCache& cache, const SampleBytes& bytes);
 
 }  // namespace sluice
