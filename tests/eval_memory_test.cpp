@@ -12,27 +12,28 @@ using EvalMemory = testing::EvalSetup;
 
 TEST_F(EvalMemory, NoPolicyTakesMoreThanWasSaid) {
   for (const auto& policy : kEvalPolicies)
-    for (const uint32_t batch : {1u, 3u, 8u})
-      for (const bool share : {false, true})
-        for (const bool score : {false, true}) {
-          use({policy}, 3);  // a fresh arena, and more threads than most machines of tests
-          ask(9, [&](EvalRequest& r) {
-            if (score)
-              r.want = Score{{{7, 9, 200}, {8}, {31, 32}}};
-            else
-              r.want = Generate{30, {}};
-          });
-          options.batch = batch, options.share_prefix = share, options.score_window = 16;
-          EvalRun how;
-          run(&how);
-          std::string text;
-          for (const std::string& s : policy) text += " " + s;
-          EXPECT_LE(how.arena_peak, how.plan.in_arena()) << text << ", batch " << batch;
-          EXPECT_EQ(how.plan.activations, setup->engine->activation_bytes()) << text;
-          EXPECT_EQ(how.plan.weights, setup->engine->weight_bytes());
-          // Blocks of one size and every row dense: only growth, tables and the longest request are guessed.
-          if (policy.empty() && batch == 8 && !score) EXPECT_LT(how.plan.in_arena(), 2 * how.arena_peak);
+    for (const auto& [batch, share] : {std::pair(1u, false), std::pair(3u, true), std::pair(8u, true)})
+      for (const bool score : {false, true}) {
+        use({policy}, 3);  // a fresh arena, and more threads than most machines of tests
+        ask(9, [&](EvalRequest& r) {
+          if (score)
+            r.want = Score{{{7, 9, 200}, {8}, {31, 32}}};
+          else
+            r.want = Generate{30, {}};
+        });
+        options.batch = batch, options.share_prefix = share, options.score_window = 16;
+        EvalRun how;
+        run(&how);
+        std::string text = score ? "score:" : "generate:";
+        for (const std::string& s : policy) text += " " + s;
+        EXPECT_LE(how.arena_peak, how.plan.in_arena()) << text << ", batch " << batch;
+        EXPECT_EQ(how.plan.activations, setup->engine->activation_bytes()) << text;
+        EXPECT_EQ(how.plan.weights, setup->engine->weight_bytes());
+        // Every row dense: only growth, tables and the longest request are guessed.
+        if (policy.empty() && batch == 8 && !score) {
+          EXPECT_LT(how.plan.in_arena(), 2 * how.arena_peak);
         }
+      }
 }
 
 TEST_F(EvalMemory, ASnapshotGoesWithTheLastThatNeedsIt) {

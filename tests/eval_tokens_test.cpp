@@ -43,7 +43,9 @@ TEST_F(EvalTokens, EveryTokenOfADocumentIsScoredInOneWindow) {
         const int64_t at = int64_t(first) - w.given + i;
         EXPECT_EQ(w.tokens[i], at < 0 ? tokenizer.vocabulary().bos : tokens[size_t(at)]);
       }
-      if (first > 0) EXPECT_EQ(w.tokens.size(), most + 1) << "a later window takes all the context there is room for";
+      if (first > 0) {
+        EXPECT_EQ(w.tokens.size(), most + 1) << "a later window takes all the context there is room for";
+      }
     }
     EXPECT_EQ(scored, tokens) << most;
   }

@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kSamples = 300;
+constexpr uint64_t kSamples = 150;
 
 // What an evaluation does: opens the store, skips what is done, writes a byte to `told` as each sample is in.
 void write_samples(const std::filesystem::path& folder, int told) {
@@ -64,7 +64,7 @@ TEST(StoreCrash, TwentyDeathsChangeNothing) {
     close(ends[1]);
     // It goes on while this reads, and is somewhere within a sample, or opening the store, when it is killed.
     uint64_t told = 0;
-    const uint64_t wait = random() % 30;
+    const uint64_t wait = random() % 12;
     for (char byte; told < wait && read(ends[0], &byte, 1) == 1;) told++;
     for (uint64_t i = 0, n = random() % 200000; i < n; i++) asm volatile("" ::: "memory");
     kill(child, SIGKILL);

@@ -70,7 +70,7 @@ TEST(StoreExport, ResultsHaveTheHarnessesKeys) {
   EXPECT_EQ(json["results"]["bbh_a"]["exact_match_stderr,get-answer"], "N/A");
   EXPECT_EQ(json["groups"]["bbh"]["exact_match_stderr,get-answer"], 0.1);
   EXPECT_EQ(json["groups"]["bbh"]["sample_count"]["exact_match,get-answer"], 2);
-  EXPECT_EQ(json["group_subtasks"]["bbh"], Json({"bbh_a"}));
+  EXPECT_EQ(json["group_subtasks"]["bbh"], Json::array({"bbh_a"}));
   EXPECT_EQ(json["versions"]["bbh_a"], "4.0");
   EXPECT_EQ(json["n-samples"], Json({{"bbh_a", {{"original", 250}, {"effective", 2}}}}));
   EXPECT_EQ(json["model_name_sanitized"], "smol__2__a");
@@ -88,8 +88,10 @@ TEST(StoreExport, SamplesAreLinesFilterByFilter) {
   EXPECT_EQ(keys(lines[0]),
             (std::vector<std::string>{"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter",
                                       "metrics", "doc_hash", "prompt_hash", "target_hash", "exact_match"}));
-  EXPECT_EQ(lines[0]["filter"], "strict-match"), EXPECT_EQ(lines[1]["filter"], "strict-match");
-  EXPECT_EQ(lines[2]["filter"], "flexible-extract"), EXPECT_EQ(lines[1]["doc_id"], 4);
+  EXPECT_EQ(lines[0]["filter"], "strict-match");
+  EXPECT_EQ(lines[1]["filter"], "strict-match");
+  EXPECT_EQ(lines[2]["filter"], "flexible-extract");
+  EXPECT_EQ(lines[1]["doc_id"], 4);
   EXPECT_EQ(lines[0]["arguments"]["gen_args_0"]["arg_0"], samples[0].prompt);
   EXPECT_EQ(lines[0]["arguments"]["gen_args_0"]["arg_1"]["max_gen_toks"], 256);
   EXPECT_EQ(lines[0]["prompt_hash"], sha256_hex(samples[0].prompt));
@@ -113,7 +115,7 @@ TEST(StoreExport, LikelihoodsAreWrittenAsTheHarnessDoes) {
   EXPECT_EQ(line["resps"], Json::parse(R"([[["-1.25","False"]],[["-2.0","True"]]])"));
   EXPECT_EQ(line["filtered_resps"], Json::parse(R"([["-1.25","False"],["-2.0","True"]])"));
   EXPECT_EQ(line["arguments"]["gen_args_1"]["arg_1"], " B");
-  EXPECT_EQ(line["word_perplexity"], Json({-30.5, 12.0}));
+  EXPECT_EQ(line["word_perplexity"], Json::array({-30.5, 12.0}));
 }
 
 TEST(StoreExport, FilesAreWholeAndNamedByTheTime) {

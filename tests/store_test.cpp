@@ -181,7 +181,7 @@ TEST(Store, AFullDiskLosesNothingThatWasFinished) {
   const pid_t child = fork();
   if (child == 0) {
     std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{300000, 300000};
+    const rlimit limit{2000000, 2000000};
     setrlimit(RLIMIT_FSIZE, &limit);
     uint64_t done = 0;
     int code = 0;

@@ -82,8 +82,11 @@ MemoryPlan plan_evaluation(Engine& engine, std::span<const EvalPolicy> policies,
     for (uint32_t l = 0; l < policy.geometry.layers; l++) {
       const LayerPolicy& layer = policy.layers[l];
       if (!layer.coded()) continue;
+      const auto rows_of = [&](uint32_t side) {
+        return uint32_t(std::min<uint64_t>(layer.plan[side].max_rows, d.most));
+      };
       const CodedWork one =
-          coded_work(policy, l, {layer.plan[0].max_rows, layer.plan[1].max_rows}, d.most, std::max(policy.chunk, 1u));
+          coded_work(policy, l, {rows_of(SLUICE_KEY), rows_of(SLUICE_VALUE)}, d.most, std::max(policy.chunk, 1u));
       work = std::max(work, one.scores + one.lane * policy.geometry.kv_heads);
     }
   }
