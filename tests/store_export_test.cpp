@@ -28,8 +28,17 @@ Export example() {
   ExportTask group{
       "bbh", "bbh",    {{"exact_match", "get-answer", 0.5, 0.1}}, {{"exact_match", true}}, "3", 3, 0, 2, "",
       true,  {"bbh_a"}};
-  ExportTask task{"bbh_a", "a", {{"exact_match", "get-answer", 0.5, {}}}, {{"exact_match", true}}, "\"4.0\"", 3,
-                  250,     2,   R"({"task":"bbh_a","num_fewshot":3})"};
+  ExportTask task{"bbh_a",
+                  "a",
+                  {{"exact_match", "get-answer", 0.5, {}}},
+                  {{"exact_match", true}},
+                  "\"4.0\"",
+                  3,
+                  250,
+                  2,
+                  R"({"task":"bbh_a","num_fewshot":3})",
+                  false,
+                  {}};
   run.tasks = {group, task};
   return run;
 }
