@@ -85,7 +85,8 @@ void LayerBound::side(uint32_t which, double compact) {
       held += slots * row + dense(tail) + array(longest, 2) + 2 * slots + 128 * std::min(blocks, slots);
     }
     step += coding(which, plan.block_rows) + units(64 * row_bytes * 2) +
-            2 * units(std::min<uint64_t>(plan.max_rows, total) * 4) + array(longest, 2);
+            2 * units(std::min<uint64_t>(plan.max_rows, total) * 4) + array(longest, 2) +
+            array(blocks, sizeof(CodedBlock));
     if (whole() >= plan.block_rows)
       bytes.prompt += coding(which, std::min(most, whole() / plan.block_rows * plan.block_rows));
   }
