@@ -39,7 +39,7 @@ Export example() {
                   R"({"task":"bbh_a","num_fewshot":3})",
                   false,
                   {}};
-  run.tasks = {group, task};
+  run.tasks = {task, group};
   return run;
 }
 

@@ -89,8 +89,13 @@ std::string task_hash(std::span<const SampleRecord> samples) {
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 Json metrics_of(const ExportTask& task) {
-  Json json = task.group ? Json{{"alias", task.alias}, {"name", task.name}, {"sample_len", task.effective}}
-                         : Json{{"name", task.name}, {"alias", task.alias}, {"sample_len", task.effective}};
+  Json json;
+  if (task.group)
+    json = {{"alias", task.alias}, {"name", task.name}};
+  else
+    json = {{"name", task.name}, {"alias", task.alias}};
+  if (task.group && task.metrics.empty()) return json;  // it only holds tasks together
+  json["sample_len"] = task.effective;
   Json counts = Json::object();
   for (const ExportMetric& m : task.metrics) {
     json[m.name + "," + m.filter] = number(m.value);

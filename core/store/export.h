@@ -40,7 +40,7 @@ struct Export {
   double seconds = 0;         // that it took
   std::string git_hash, machine;
   std::optional<std::string> chat_template, system_instruction;
-  std::vector<ExportTask> tasks;  // groups before their tasks
+  std::vector<ExportTask> tasks;  // as the harness has them: tasks, then groups
   std::string extra = "{}";       // JSON under "sluice": what the harness has no name for
 };
 
