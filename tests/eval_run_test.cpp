@@ -94,7 +94,7 @@ TEST_F(EvalGeneration, EverySampleIsCompressedAndCounted) {
 TEST_F(EvalGeneration, SharedRowsAreASamplesOwnInItsLedger) {
   use({{}});
   setup = nullptr, policies.clear(), configs.clear();
-  setup = std::make_unique<testing::RunSetup>(model, 512, 2);
+  setup = std::make_unique<testing::RunSetup>(model, 512, 1);
   configs.push_back(setup->config({}));
   policies.push_back({&configs.back(), &setup->policy({})});
   for (uint32_t r = 0; r < 2; r++) {
