@@ -8,8 +8,6 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kGuardBytes = 64;  // behind an evictor's state
-
 uint64_t units(uint64_t bytes) { return std::max<uint64_t>((bytes + 63) / 64 * 64, 64); }
 
 // An ArenaArray that was filled one by one: twice what it holds, or its first piece.
@@ -48,7 +46,8 @@ uint64_t LayerBound::coding(uint32_t which, uint64_t rows) const {
   const uint64_t scratch =
       sane_bytes(codec, "scratch",
                  codec.call("scratch", layer.policy->codec(layer.index, which).scratch, which, uint32_t(rows), 0u));
-  return units(rows * row_bytes * 2) + units(rows * 4) + units(scratch + 1) + 2 * units(block_bytes(which, rows) + 1);
+  return units(rows * row_bytes * 2) + units(rows * 4) + units(scratch + kGuard) +
+         2 * units(block_bytes(which, rows) + kGuard);
 }
 
 // K or V of all heads.
@@ -103,7 +102,7 @@ uint64_t LayerBound::slots(uint64_t capacity, bool for_prompt) const {
   const Instance& evictor = *layer.rules().evictor;
   const uint64_t state =
       sane_bytes(evictor, "state_size", evictor.call("state_size", policy.evictor(layer.index).state_size, &shape));
-  return units(heads * capacity * 4 * (1 + layer.wants_signal() + layer.ranked())) + units(state + kGuardBytes) +
+  return units(heads * capacity * 4 * (1 + layer.wants_signal() + layer.ranked())) + units(state + kGuard) +
          lanes * units(capacity * 2) * (layer.rules().coded() ? 2 : 1);
 }
 
@@ -121,7 +120,7 @@ void LayerBound::tables() {
   auto moving = [&](uint64_t capacity) {
     uint64_t sum = units(lanes * capacity * 4) * 3 + units((capacity + 1) * 4) + slots(narrow, false);
     if (rules.rows || rules.window || rules.budget) sum += units(heads * 2 * capacity * 8);
-    return sum + units(lanes * capacity * 4);
+    return sum + units(lanes * capacity * 4 + kGuard);
   };
   bytes.step += moving(narrow) + pending;
   bytes.prompt += moving(wide) + slots(wide, true) + heads * 2 * dense(narrow) + pending;
