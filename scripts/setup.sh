@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   ca-certificates git g++ cmake ninja-build ccache python3 python3-pip
   libboost-dev libboost-program-options-dev libtomlplusplus-dev libfmt-dev
-  nlohmann-json3-dev libsimdjson-dev libicu-dev libgtest-dev libgmock-dev
+  nlohmann-json3-dev libsimdjson-dev libicu-dev libsqlite3-dev libssl-dev libgtest-dev libgmock-dev
   python3-dev python3-numpy # for the evictor `python`, which is left out without them
 )
 

@@ -23,6 +23,8 @@ const std::map<std::string, Folders> kCore = {
     {"config", {"base", "plugins"}},
     {"report", {"base"}},
     {"tasks", {"base", "config"}},
+    {"eval", {"base", "cache", "config", "model", "plugins", "report", "run", "tokenizer"}},
+    {"store", {"base"}},
     {"model", {"base", "plugins", "tokenizer"}},
     {"cache", {"base", "plugins"}},
     {"check", {"base", "cache", "config", "convert", "model", "plugins", "quant", "run"}},

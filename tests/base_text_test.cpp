@@ -82,5 +82,35 @@ TEST(Text, PrintableEscapesAndShortens) {
   EXPECT_EQ(printable("xxxxx", 5), "xxxxx");
 }
 
+TEST(Text, EachPartOfACharacterThatIsNoneBecomesOneReplacement) {
+  const std::string r = "\xEF\xBF\xBD";
+  EXPECT_EQ(replace_invalid_utf8("plain \xC3\xA9 \xF0\x9F\x98\x80"), "plain \xC3\xA9 \xF0\x9F\x98\x80");
+  // As Python's decode(errors="replace") has it.
+  EXPECT_EQ(replace_invalid_utf8("a\x80z"), "a" + r + "z");
+  EXPECT_EQ(replace_invalid_utf8("a\xF0\x9F\x98"), "a" + r);  // three of four bytes
+  EXPECT_EQ(replace_invalid_utf8("\xF0\x9F\x98"
+                                 "b"),
+            r + "b");
+  EXPECT_EQ(replace_invalid_utf8("\xE2\x82\xE2\x82\xAC"), r + "\xE2\x82\xAC");
+  EXPECT_EQ(replace_invalid_utf8("\xED\xA0\x80"), r + r + r);          // a surrogate
+  EXPECT_EQ(replace_invalid_utf8("\xC0\xAF"), r + r);                  // too long a form
+  EXPECT_EQ(replace_invalid_utf8("\xF4\x90\x80\x80"), r + r + r + r);  // beyond the last code point
+  EXPECT_EQ(replace_invalid_utf8("\xFF\xC3"), r + r);
+}
+
+TEST(Text, StopStringsCutOneAfterTheOther) {
+  const auto cut = [](std::string text, std::vector<std::string> stops) {
+    const bool shorter = cut_at_stops(text, stops);
+    return text + (shorter ? "|" : "");
+  };
+  EXPECT_EQ(cut("A: 5\n\nQ: 7", {"Q:", "\n\n"}), "A: 5|");
+  EXPECT_EQ(cut("no stop in it", {"Q:", ""}), "no stop in it");
+  EXPECT_EQ(cut("Q: at once", {"Q:"}), "|");
+  // The second is no longer whole once the first has cut.
+  EXPECT_EQ(cut("say stop now", {"op n", "stop"}), "say st|");
+  EXPECT_EQ(cut("say stop now", {"stop", "op n"}), "say |");
+  EXPECT_EQ(cut("caf\xC3\xA9!", {"\xC3\xA9"}), "caf|");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -100,6 +100,44 @@ bool valid_utf8(std::string_view text) {
   return true;
 }
 
+namespace {
+
+// Bytes at the beginning that could be those of one character, 1 at least.
+size_t character_part(std::string_view text) {
+  const auto lead = uint8_t(text[0]);
+  const size_t length = lead < 0xC2 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 1;
+  // The second byte rules out overlong forms, surrogates and what lies beyond the last code point.
+  uint8_t low = lead == 0xE0   ? 0xA0
+                : lead == 0xF0 ? 0x90
+                               : 0x80,
+          high = lead == 0xED   ? 0x9F
+                 : lead == 0xF4 ? 0x8F
+                                : 0xBF;
+  size_t n = 1;
+  for (; n < std::min(length, text.size()); n++, low = 0x80, high = 0xBF)
+    if (uint8_t(text[n]) < low || uint8_t(text[n]) > high) break;
+  return n;
+}
+
+}  // namespace
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const size_t length = sequence_length(text);
+    result += length ? text.substr(0, length) : "\xEF\xBF\xBD";
+    text.remove_prefix(length ? length : character_part(text));
+  }
+  return result;
+}
+
+bool cut_at_stops(std::string& text, std::span<const std::string> stops) {
+  const size_t size = text.size();
+  for (const std::string& stop : stops)
+    if (const size_t at = stop.empty() ? text.npos : text.find(stop); at != text.npos) text.resize(at);
+  return text.size() < size;
+}
+
 std::string_view whole_characters(std::string_view text, size_t limit) {
   if (text.size() <= limit) return text;
   size_t start = limit;  // of the character that the limit falls into: at most three bytes back

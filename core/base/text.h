@@ -46,6 +46,11 @@ std::string json_complaint(std::string_view what);
 bool valid_utf8(std::string_view text);
 // The longest beginning of at most `limit` bytes that cuts no UTF-8 character in two.
 std::string_view whole_characters(std::string_view text, size_t limit);
+// Every sequence of bytes that is no UTF-8 becomes one U+FFFD, as browsers and Python do it.
+std::string replace_invalid_utf8(std::string_view text);
+// Cuts the text before the first occurrence of each of the stop strings, one after the other; empty ones are ignored.
+// True if it got shorter.
+bool cut_at_stops(std::string& text, std::span<const std::string> stops);
 // Text from a file, safe to print: control characters and invalid bytes as \xNN, shortened beyond `limit` bytes.
 std::string printable(std::string_view text, size_t limit = 80);
 

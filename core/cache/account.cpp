@@ -5,6 +5,14 @@
 #include "core/cache/layer_cache.h"
 
 namespace sluice {
+namespace {
+
+// Those that hold a live token, or are still to be dropped from a coded side.
+uint64_t dense_rows(const LayerCache& layer, uint32_t head, uint32_t which) {
+  return !layer.rules().codec[which] && layer.evicting() ? layer.live(head) : layer.side(head, which).rows;
+}
+
+}  // namespace
 
 void account_layer(const LayerCache& layer, Ledger& ledger) {
   if (layer.sides.count == 0) return;  // nothing came yet
@@ -15,7 +23,7 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
       const Side& side = layer.side(h, which);
       uint64_t room = 0, shared_rows = 0;
       for (const Segment& s : side.segments) s.shared ? shared_rows += s.rows : room += s.piece.bytes;
-      const uint64_t rows = !layer.rules().codec[which] && layer.evicting() ? layer.live(h) : side.rows;
+      const uint64_t rows = dense_rows(layer, h, which);
       const uint64_t own = rows - std::min<uint64_t>(rows, shared_rows);
       ledger[Kind::kSideList] += side.rescued * row_bytes;
       ledger[Kind::kTail] += (own - side.rescued) * row_bytes;
@@ -50,6 +58,17 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
   const uint64_t positions = uint64_t(layer.kv_heads()) * layer.capacity * sizeof(uint32_t) * (layer.ranked() ? 2 : 1);
   ledger[Kind::kPositions] += positions;
   if (layer.tables) ledger[layer.wants_signal() ? Kind::kSignal : Kind::kSlack] += layer.tables.bytes - positions;
+}
+
+uint64_t shared_bytes(const LayerCache& layer) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < layer.sides.count; i++) {
+    const Side& side = layer.sides[i];
+    uint64_t shared = 0;
+    for (const Segment& s : side.segments) shared += s.shared ? s.rows : 0;
+    sum += std::min<uint64_t>(dense_rows(layer, i / 2, i % 2), shared) * layer.head_dim() * sizeof(uint16_t);
+  }
+  return sum;
 }
 
 }  // namespace sluice

@@ -199,6 +199,7 @@ void Arena::untouch(uint64_t first, uint64_t units) {
 
 void Arena::account(ArenaOwner& owner, int64_t bytes) {
   live_ += uint64_t(bytes);
+  peak_ = std::max(peak_, live_);
   owner.live += uint64_t(bytes);
   owner.peak = std::max(owner.peak, owner.live);
 }

@@ -41,7 +41,9 @@ class Arena {
   // Gives back what lies beyond `bytes`.
   void shrink(Piece& piece, uint64_t bytes, ArenaOwner& owner);
 
-  uint64_t live() const { return live_; }            // bytes in pieces
+  uint64_t live() const { return live_; }  // bytes in pieces
+  uint64_t peak() const { return peak_; }  // the most that live() was since reset_peak()
+  void reset_peak() { peak_ = live_; }
   uint64_t committed() const { return committed_; }  // bytes backed by memory
   std::byte* base() const { return base_; }
 
@@ -68,7 +70,7 @@ class Arena {
 
   const Instance& backend_;
   std::byte* base_ = nullptr;
-  uint64_t reserve_ = 0, live_ = 0, committed_ = 0, empty_slabs_ = 0;
+  uint64_t reserve_ = 0, live_ = 0, peak_ = 0, committed_ = 0, empty_slabs_ = 0;
   Node* nodes_ = nullptr;                                        // [node_capacity_], memory comes as it is touched
   uint32_t node_count_ = 0, node_capacity_ = 0, spare_ = kNone;  // spare_: nodes to use again
   uint32_t* slab_units_ = nullptr;                               // [slabs] units in use; kCommitted marks backed slabs

@@ -104,6 +104,7 @@ void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt);
 
 // Bytes of the layer by kind.
 void account_layer(const LayerCache& layer, Ledger& ledger);
+uint64_t shared_bytes(const LayerCache& layer);
 // A copy of everything but shared segments, in the memory of `to`, which holds nothing yet. What it has copied where it
 // throws is for release_layer().
 void copy_layer(const LayerCache& from, LayerCache& to);

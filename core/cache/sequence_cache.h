@@ -30,6 +30,12 @@ struct QueryWindow {
 
 inline constexpr uint32_t kMostSlots = 65536;  // of a lane that loses tokens: its slots are kept in 16 bits
 
+// The most arena bytes that a sequence can take: `held` between two steps, `prompt` on top while its prompt goes
+// through, `step` on top while one of its layers settles after a step.
+struct CacheBound {
+  uint64_t held = 0, prompt = 0, step = 0;
+};
+
 class SequenceCache {
  public:
   // `identity` is a device table with identity[s] == s for max_tokens entries, shared by all caches. `budget`:
@@ -109,6 +115,10 @@ class SequenceCache {
   // ---- what reports need
   Ledger ledger() const;  // adds up to owner().live plus plugin bytes, to the byte
   const ArenaOwner& owner() const { return *owner_; }
+  uint64_t shared_bytes() const;  // of live rows that lie in a snapshot and are in nobody's ledger but its own
+  // Before anything came: what max_tokens() tokens may take of which `prompt` come as a whole prompt, after `prefix`
+  // tokens of a snapshot. Sizes are those that the modules promise.
+  CacheBound bound(uint32_t prompt, uint32_t prefix) const;
   double tokens_kept() const;                                // live rows, mean over lanes
   uint32_t lane_rows(uint32_t layer, uint32_t head) const;   // live
   uint64_t lane_bytes(uint32_t layer, uint32_t head) const;  // of its K and V, dense and coded

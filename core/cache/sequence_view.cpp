@@ -58,6 +58,12 @@ Ledger SequenceCache::ledger() const {
   return ledger;
 }
 
+uint64_t SequenceCache::shared_bytes() const {
+  uint64_t sum = 0;
+  for (uint32_t l = 0; l < policy_->geometry.layers; l++) sum += sluice::shared_bytes(layers_[l]);
+  return sum;
+}
+
 uint32_t SequenceCache::lane_rows(uint32_t layer, uint32_t head) const { return layers_[layer].live(head); }
 
 uint64_t SequenceCache::lane_bytes(uint32_t layer, uint32_t head) const {

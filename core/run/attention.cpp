@@ -29,6 +29,25 @@ uint64_t round_up(uint64_t n) { return (n + 15) / 16 * 16; }
 
 }  // namespace
 
+CodedWork coded_work(const Policy& policy, uint32_t layer, std::array<uint32_t, 2> block_rows, uint64_t slots,
+                     uint32_t count) {
+  const sluice_geometry& g = policy.geometry;
+  const uint32_t per = g.heads / g.kv_heads;
+  CodedWork work;
+  work.rows_per_tile = std::min(std::max(1u, SLUICE_TILE / per), count);
+  work.scores = round_up(uint64_t(g.kv_heads) * work.rows_per_tile * per * slots);
+  uint64_t scratch = uint64_t(kDecodeRows) * g.head_dim;
+  for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
+    const Instance* codec = policy.layers[layer].codec[side];
+    if (!codec) continue;
+    const uint32_t rows = std::max(block_rows[side], 1u);
+    const uint64_t bytes = codec->call("scratch", policy.codec(layer, side).scratch, side, rows, SLUICE_TILE);
+    scratch = std::max<uint64_t>(scratch, sane_bytes(*codec, "scratch", bytes) / sizeof(float) + 16);
+  }
+  work.lane = round_up(2 * uint64_t(SLUICE_TILE) * g.head_dim) + round_up(scratch);
+  return work;
+}
+
 CacheAttention::CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry,
                                const KeyRotation& rotation)
     : ops_(ops), pool_(pool), arena_(arena), geometry_(geometry), rotation_(rotation) {}
@@ -184,7 +203,6 @@ void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> part
 
 void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions) {
   const sluice_backend& table = ops_.table();
-  const uint32_t per = geometry_.heads / geometry_.kv_heads, d = geometry_.head_dim;
   uint64_t floats = 0;
   for (uint32_t i = 0; i < parts_.size(); i++) {
     if (fused(layer, parts_[i])) continue;
@@ -192,21 +210,12 @@ void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const ui
     collect(layer, i, g);
     ops_.run("kv_store", table.kv_store, &g.group, &a.k, &a.v, positions, places_);
     turn_keys(layer, {&i, 1}, g);
-    g.rows_per_tile = std::min(std::max(1u, SLUICE_TILE / per), g.group.max_count);
-    g.group.max_count = g.rows_per_tile;
+    const std::array<uint32_t, 2> block_rows = {g.cache->max_block_rows(layer, SLUICE_KEY),
+                                                g.cache->max_block_rows(layer, SLUICE_VALUE)};
+    const CodedWork work = coded_work(g.cache->policy(), layer, block_rows, g.group.max_slots, g.group.max_count);
+    g.rows_per_tile = g.group.max_count = work.rows_per_tile;
     g.group.sequences = 1;
-    const uint64_t scores = uint64_t(geometry_.kv_heads) * g.rows_per_tile * per * g.group.max_slots;
-    uint64_t scratch = 0;
-    for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) {
-      const Instance* codec = g.cache->policy().layers[layer].codec[side];
-      if (!codec) continue;
-      const uint32_t rows = std::max(g.cache->max_block_rows(layer, side), 1u);
-      const uint64_t bytes = codec->call("scratch", codec->table<sluice_codec>().scratch, side, rows, SLUICE_TILE);
-      scratch = std::max<uint64_t>(scratch, sane_bytes(*codec, "scratch", bytes) / sizeof(float) + 16);
-    }
-    g.scores_floats = round_up(scores);
-    g.lane_floats = round_up(2 * uint64_t(SLUICE_TILE) * d) + round_up(std::max<uint64_t>(scratch, kDecodeRows * d));
-    g.work_at = floats;
+    g.scores_floats = work.scores, g.lane_floats = work.lane, g.work_at = floats;
     floats += g.scores_floats + g.lane_floats * geometry_.kv_heads;
     groups_.push_back(g);
   }

@@ -3,6 +3,7 @@
 // Attention; the caches' own moves happen elsewhere.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <span>
@@ -21,6 +22,15 @@ struct BatchPart {
   uint32_t signal_from;  // rows of the batch from here on feed the evictor's signal
   uint32_t offset = 0;   // of its first row among the tokens that are coming to the cache
 };
+
+// Work space, in floats, that attention needs for `count` rows of a sequence with coded rows: for the scores of all its
+// lanes, and for each lane beside them. `slots`: of a lane; `block_rows`: of its largest block, by side.
+struct CodedWork {
+  uint32_t rows_per_tile = 0;  // tokens whose query heads make one tile
+  uint64_t scores = 0, lane = 0;
+};
+CodedWork coded_work(const Policy& policy, uint32_t layer, std::array<uint32_t, 2> block_rows, uint64_t slots,
+                     uint32_t count);
 
 class CacheAttention final : public Attention {
  public:

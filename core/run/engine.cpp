@@ -201,6 +201,12 @@ void Engine::make_stream(uint32_t rows) {
   r.stream = rows;
 }
 
+void Engine::reserve(uint32_t step_rows, uint32_t prompt_tokens) {
+  const uint32_t rows = std::max(step_rows, std::min(prompt_tokens, kTileRows));
+  make_room(rows, std::min(rows, kLogitRows));
+  make_stream(prompt_tokens);
+}
+
 Activations Engine::activations(uint32_t rows) {
   const Hyperparameters& p = hyper();
   const Room& r = *room_;

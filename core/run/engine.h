@@ -77,6 +77,9 @@ class Engine {
   // A prompt as the cache's policy asks for it: whole, or in steps of Policy::chunk rows; `want` as of the whole.
   void feed_prompt(SequenceCache& cache, std::span<const int32_t> tokens, Want want, bool exact, const LogitSink& sink);
 
+  // Makes room for steps of so many rows and prompts of so many tokens now, so that activation_bytes() grows no more.
+  void reserve(uint32_t step_rows, uint32_t prompt_tokens);
+
   // The attention of a precision's queue, whose `watch` tests may set.
   CacheAttention& attention(bool exact);
   const Weights& weights() const { return *weights_; }

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 
 namespace sluice {
 namespace {
@@ -92,11 +93,7 @@ Generation generate(Engine& engine, SequenceCache& cache, std::span<const int32_
     std::string piece = engine.tokenizer().piece(next, options.ignore_end);
     if (g.tokens.size() == 1 && begins_text && !piece.empty() && piece[0] == ' ') piece.erase(0, 1);
     g.text += piece;
-    size_t cut = std::string::npos;
-    for (const std::string& stop : options.stops)
-      cut = std::min(cut, stop.empty() ? std::string::npos : g.text.find(stop));
-    if (cut != std::string::npos) {
-      g.text.resize(cut);
+    if (cut_at_stops(g.text, options.stops)) {
       g.ended_by = "stop string";
       break;
     }

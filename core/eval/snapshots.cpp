@@ -1,0 +1,133 @@
+// See snapshots.h.
+#include "core/eval/snapshots.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "core/eval/tokens.h"
+
+namespace sluice {
+namespace {
+
+// Prefixes below this are not worth a snapshot.
+constexpr uint32_t kLeastPrefix = 16;
+constexpr size_t kNone = SIZE_MAX;
+
+// A chunked prompt sees its beginning compressed, which a snapshot of exact rows is not.
+bool can_share(const Policy& policy) { return policy.chunk == 0; }
+
+// Last queries of a prompt that an evictor wants to see itself.
+uint32_t window_of(const Policy& policy) {
+  uint32_t most = 0;
+  for (const LayerPolicy& layer : policy.layers) most = std::max({most, layer.window_size, layer.signal[1].window});
+  return most;
+}
+
+bool same_snapshot(const Policy& a, const Policy& b) {
+  if (a.rolling != b.rolling) return false;
+  for (size_t l = 0; l < a.layers.size(); l++)
+    if (std::memcmp(&a.layers[l].signal[1], &b.layers[l].signal[1], sizeof(sluice_signal)) != 0) return false;
+  return true;
+}
+
+}  // namespace
+
+uint32_t prompt_part(const EvalRequest& request, uint32_t score_window) {
+  const auto n = uint32_t(request.prompt.size());
+  if (std::holds_alternative<Rolling>(request.want)) return 0;
+  return std::holds_alternative<Generate>(request.want) ? n : n - std::min(n, score_window);
+}
+
+uint32_t shared_prefix(std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,
+                       std::span<const EvalJob> jobs, const EvalOptions& options) {
+  if (!options.share_prefix) return 0;
+  uint32_t window = 0, shortest = UINT32_MAX;
+  std::vector<bool> used(requests.size());
+  for (const EvalJob& job : jobs) {
+    const EvalRequest& request = requests[job.request];
+    if (request.truncated || !can_share(*policies[job.policy].policy)) continue;
+    used[job.request] = true;
+    window = std::max(window, window_of(*policies[job.policy].policy));
+    shortest = std::min(shortest, prompt_part(request, options.score_window));
+  }
+  std::vector<std::span<const int32_t>> prompts;
+  for (size_t i = 0; i < requests.size(); i++)
+    if (used[i]) prompts.push_back(requests[i].prompt);
+  const uint32_t follow = std::max(window, 1u);  // tokens that must come after it
+  if (prompts.size() < 2 || shortest < follow) return 0;
+  const uint32_t n = std::min(common_prefix(prompts), shortest - follow);
+  return n < kLeastPrefix ? 0 : n;
+}
+
+Snapshots::Snapshots(Engine& engine, std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,
+                     std::span<const EvalJob> jobs, const EvalOptions& options)
+    : engine_(engine), requests_(requests), group_of_(policies.size(), kNone), exact_(options.exact) {
+  const uint32_t n = shared_prefix(policies, requests, jobs, options);
+  for (size_t i = 0; i < jobs.size() && n > 0; i++) {
+    const Policy& policy = *policies[jobs[i].policy].policy;
+    if (requests[jobs[i].request].truncated || !can_share(policy)) continue;
+    if (prefix_.empty()) {
+      const std::vector<int32_t>& prompt = requests[jobs[i].request].prompt;
+      prefix_.assign(prompt.begin(), prompt.begin() + n);
+    }
+    size_t& group = group_of_[jobs[i].policy];
+    if (group == kNone) {
+      Policy snapshot = snapshot_policy(policy);
+      for (group = 0; group < groups_.size() && !same_snapshot(*groups_[group].policy, snapshot);) group++;
+      if (group == groups_.size()) {
+        groups_.emplace_back();
+        groups_.back().policy = std::make_unique<Policy>(std::move(snapshot)), groups_.back().first = i;
+      }
+    }
+    groups_[group].last = i, groups_[group].left++;
+  }
+}
+
+bool Snapshots::shares(const EvalJob& job) const {
+  return group_of_[job.policy] != kNone && !requests_[job.request].truncated;
+}
+
+const SequenceCache* Snapshots::find(const EvalJob& job) {
+  if (!shares(job)) return nullptr;
+  Group& group = groups_[group_of_[job.policy]];
+  if (!group.cache) {
+    std::unique_ptr<SequenceCache> cache = engine_.create_cache(*group.policy, 0, tokens());
+    engine_.prompt({cache.get(), prefix_, Want::kNothing}, nullptr, exact_, [](std::span<const LogitRow>) {});
+    group.cache = std::move(cache);
+  }
+  return group.cache.get();
+}
+
+void Snapshots::ended(const EvalJob& job) {
+  if (!shares(job)) return;
+  Group& group = groups_[group_of_[job.policy]];
+  if (--group.left == 0) group.cache.reset();
+}
+
+CacheBound Snapshots::bound(uint32_t batch) const {
+  CacheBound most;
+  std::vector<uint64_t> bytes;
+  for (const Group& group : groups_) {
+    const CacheBound one = engine_.create_cache(*group.policy, 0, tokens())->bound(tokens(), 0);
+    bytes.push_back(one.held), most.prompt = std::max(most.prompt, one.prompt);
+  }
+  // When a group begins, others are still to be used, and jobs of those that are not may have gone on all the while.
+  for (const Group& now : groups_) {
+    uint64_t sum = 0;
+    std::vector<uint64_t> late;
+    for (size_t g = 0; g < groups_.size(); g++) {
+      if (groups_[g].first > now.first) continue;
+      if (groups_[g].last >= now.first)
+        sum += bytes[g];
+      else
+        late.push_back(bytes[g]);
+    }
+    std::sort(late.rbegin(), late.rend());
+    late.resize(std::min<size_t>(late.size(), batch - 1));
+    most.held = std::max(most.held, std::accumulate(late.begin(), late.end(), sum));
+  }
+  return most;
+}
+
+}  // namespace sluice

@@ -1,0 +1,51 @@
+// The prefix that a run's requests share: which tokens it has, and its rows, prefilled once per group of policies that
+// can share them. A snapshot is made when the first job needs it and goes with the last that does.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/eval/run.h"
+
+namespace sluice {
+
+// Tokens of a request that go in as a prompt; those that follow are decoded one by one.
+uint32_t prompt_part(const EvalRequest& request, uint32_t score_window);
+
+// How many tokens the jobs' requests share that all of their policies can take from a snapshot: 0 where sharing is
+// switched off or worth nothing.
+uint32_t shared_prefix(std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,
+                       std::span<const EvalJob> jobs, const EvalOptions& options);
+
+class Snapshots {
+ public:
+  Snapshots(Engine& engine, std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,
+            std::span<const EvalJob> jobs, const EvalOptions& options);
+
+  uint32_t tokens() const { return uint32_t(prefix_.size()); }
+  // NULL: this job shares nothing. Prefills the snapshot if nobody did.
+  const SequenceCache* find(const EvalJob& job);
+  // The job's cache is gone.
+  void ended(const EvalJob& job);
+
+  // Bytes of the most that live at once, and of one while it is prefilled, when `batch` jobs run at a time.
+  CacheBound bound(uint32_t batch) const;
+
+ private:
+  struct Group {
+    std::unique_ptr<Policy> policy;
+    std::unique_ptr<SequenceCache> cache;
+    size_t first = 0, last = 0, left = 0;  // jobs: the first and last by number, those that have not ended
+  };
+  bool shares(const EvalJob& job) const;
+
+  Engine& engine_;
+  std::span<const EvalRequest> requests_;
+  std::vector<int32_t> prefix_;
+  std::vector<Group> groups_;
+  std::vector<size_t> group_of_;  // [policies]
+  bool exact_;
+};
+
+}  // namespace sluice
