@@ -72,8 +72,7 @@ EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> poli
     }
 }
 
-// The baseline's first, so that the others can be held against it from the start.
-std::vector<EvalJob> EvalWork::jobs(size_t subtask) const {
+std::vector<EvalJob> EvalWork::jobs(size_t subtask, bool also_done) const {
   std::vector<uint32_t> order;
   for (uint32_t p = 0; p < entries_.size(); p++) order.push_back(p);
   std::stable_partition(order.begin(), order.end(), [&](uint32_t p) { return entries_[p].reference; });
@@ -81,7 +80,7 @@ std::vector<EvalJob> EvalWork::jobs(size_t subtask) const {
   const TaskRequests& asked = asked_[subtask];
   for (const uint32_t p : order)
     for (uint32_t r = 0; r < asked.requests.size(); r++)
-      if (!cells_[subtask][p].done[asked.document[r]]) jobs.push_back({p, r});
+      if (also_done || !cells_[subtask][p].done[asked.document[r]]) jobs.push_back({p, r});
   return jobs;
 }
 
@@ -90,8 +89,9 @@ MemoryPlan EvalWork::plan(uint32_t batch) {
   EvalOptions options = options_;
   options.batch = batch;
   for (size_t t = 0; t < asked_.size(); t++) {
-    const std::vector<EvalJob> left = jobs(t);
+    const std::vector<EvalJob> left = jobs(t, false), whole = jobs(t, true);
     if (left.empty()) continue;
+    options.whole = whole;
     const MemoryPlan plan = plan_evaluation(engine_, policies_, asked_[t].requests, left, options);
     if (plan.in_arena() >= most.in_arena()) most = plan;
   }
@@ -109,7 +109,7 @@ void EvalWork::run(uint32_t batch, Result& result) {
   EvalProgressLine line(left_);
   for (size_t t = 0; t < asked_.size() && !result.interrupted; t++) {
     const TaskRequests& asked = asked_[t];
-    const std::vector<EvalJob> left = jobs(t);
+    const std::vector<EvalJob> left = jobs(t, false), whole = jobs(t, true);
     if (left.empty()) continue;
     std::vector<EvalProgressLine::Tally> tallies(entries_.size());
     for (size_t p = 0; p < entries_.size(); p++) {
@@ -120,7 +120,7 @@ void EvalWork::run(uint32_t batch, Result& result) {
     // Answers of a document in several requests wait for the others.
     std::map<std::pair<uint32_t, uint32_t>, std::vector<Answer>> waiting;  // by policy and document
     EvalOptions options = options_;
-    options.batch = batch;
+    options.batch = batch, options.whole = whole;
     options.answer = [&](const Answer& answer) {
       const uint32_t d = asked.document[answer.request], first = asked.first[d];
       std::vector<Answer>& parts = waiting[{answer.policy, d}];

@@ -62,7 +62,8 @@ class EvalWork {
   std::span<const TaskRequests> asked() const { return asked_; }
 
  private:
-  std::vector<EvalJob> jobs(size_t subtask) const;
+  // Policy by policy, the baseline's first, so that the others can be held against it from the start.
+  std::vector<EvalJob> jobs(size_t subtask, bool also_done) const;
 
   Engine& engine_;
   Store& store_;

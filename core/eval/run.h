@@ -42,8 +42,10 @@ struct EvalProgress {
 struct EvalOptions {
   uint32_t batch = 1;
   uint32_t score_window = 32;
-  bool exact = false;               // float activations
-  bool share_prefix = true;         // a snapshot, where policies can use one
+  bool exact = false;        // float activations
+  bool share_prefix = true;  // a snapshot, where policies can use one
+  // Of a run that is resumed, all jobs it ever had: the prefix is as long as it was then. Empty: those given.
+  std::span<const EvalJob> whole;
   bool allow_uncompressed = false;  // a policy that compresses nothing where it should is no error
   SamplerConfig sampler;            // greedy by default; else each request has a generator of its own, by its id
   const std::atomic<bool>* stop = nullptr;  // set: rows under way are dropped
