@@ -60,10 +60,11 @@ Table harness_table(const EvalPolicyResult& policy) {
     bool first = true;
     for (const MetricRow& m : row.metrics) {
       const std::string alias = row.depth == 0 ? row.name : std::string(row.depth, ' ') + "- " + row.alias;
-      table.rows.push_back({first ? alias : " ", first ? row.version : " ",
-                            m.metric.filter + (m.metric.added ? " (ours)" : ""), uint64_t(row.shots), m.metric.name,
-                            m.metric.higher_is_better() ? "↑" : "↓", Cell(m.value, fmt::format("{:.4f}", m.value)), "±",
-                            std::isnan(m.error) ? Cell("N/A") : Cell(m.error, fmt::format("{:.4f}", m.error))});
+      table.rows.push_back(
+          {first ? alias : " ", first ? row.version : " ", m.metric.filter + (m.metric.added ? " (ours)" : ""),
+           uint64_t(row.shots), m.metric.name, std::string(m.metric.higher_is_better() ? "↑" : "↓"),
+           Cell(m.value, fmt::format("{:.4f}", m.value)), std::string("±"),
+           std::isnan(m.error) ? Cell(std::string("N/A")) : Cell(m.error, fmt::format("{:.4f}", m.error))});
       first = false;
     }
   }

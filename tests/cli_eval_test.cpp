@@ -160,7 +160,7 @@ TEST_F(CliEval, TheTableHasTheHarnesssColumns) {
   const Outcome ran = adds({"--limit", "4", "--out", path("out")});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.out, AllOf(HasSubstr("### full (F16, keeps all)"), HasSubstr("### Against full"),
-                             HasSubstr("| Tasks | Version | Filter | n-shot | Metric      |     | Value"),
+                             HasSubstr("| Tasks | Version | Filter | n-shot | Metric      |     |"),
                              HasSubstr("compressed before scoring"), HasSubstr("baseline")));
   // All of it again as a flat table, of what is stored.
   const Outcome csv = adds({"--limit", "4", "--out", path("out"), "--resume", "-o", "csv"});
@@ -191,8 +191,6 @@ TEST_F(CliEval, AResumedRunIsTheUndisturbedOne) {
   };
   EXPECT_EQ(answers("parts"), answers("whole"));
   // Other settings are another run in the same store.
-  const Outcome other = adds({"--limit", "2", "--out", path("parts"), "--set", "codec.bits=8"});
-  ASSERT_EQ(other.code, 2) << "evicted has no codec to set";
   EXPECT_EQ(sluice({"eval", coded_, "--tasks", path("adds.toml"), "--data", folder_.path().string(), "--limit", "2",
                     "--out", path("parts"), "--set", "codec.bits=8", "--resume"})
                 .code,
