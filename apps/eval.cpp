@@ -17,6 +17,7 @@
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/run/lockstep.h"
+#include "core/store/export.h"
 
 namespace sluice {
 namespace {
