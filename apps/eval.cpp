@@ -133,7 +133,7 @@ class Evaluation {
  public:
   Evaluation(Session& s, const Words& words, const EvalConfig& eval, ChosenTasks chosen, Store& store)
       : s_(s), words_(words), chosen_(std::move(chosen)), store_(store), free_(0) {
-    load_model(s_, 0);
+    load_model(s_, 0, false);
     Engine& engine = *s_.engine;
     free_ = engine.device().memory_free;
     policies_ = make_policies(s_, words);

@@ -44,6 +44,11 @@ Samples read_samples(const std::string& file) {
   return samples;
 }
 
+// What load_task() finds this subtask by; a task without subtasks may be a file that no folder has.
+std::string reload_name(const Task& task, const Subtask& subtask) {
+  return subtask.short_name.empty() ? task.file->file.string() : subtask.name;
+}
+
 // Replaces the documents of what the file names.
 void take_samples(std::vector<Task>& tasks, const Samples& samples, const TaskOptions& options,
                   const std::string& file) {
@@ -57,8 +62,7 @@ void take_samples(std::vector<Task>& tasks, const Samples& samples, const TaskOp
       if (found == samples.end()) continue;
       TaskOptions own = options;
       own.samples = found->second;
-      const bool whole = task.subtasks.size() == 1 && subtask.name == task.name;
-      subtask = std::move(load_task(whole ? task.file->file.string() : subtask.name, own).subtasks.at(0));
+      subtask = std::move(load_task(reload_name(task, subtask), own).subtasks.at(0));
     }
   }
   for (const auto& [name, ids] : samples)
@@ -152,8 +156,7 @@ std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskO
   if (task.shots == 0) return kNone;
   TaskOptions fewer = options;
   fewer.samples = {subtask.documents.front().id}, fewer.limit.reset();
-  const bool whole = task.subtasks.size() == 1 && subtask.name == task.name;
-  const std::string name = whole ? task.file->file.string() : subtask.name;
+  const std::string name = reload_name(task, subtask);
   for (uint32_t shots = task.shots; shots-- > 0;) {
     fewer.shots = shots;
     try {

@@ -383,7 +383,7 @@ TEST_F(CliEvalRefusal, ConfigurationsAgreeOnWhatIsAsked) {
   EXPECT_THAT(refusal({a, b, "--tasks", "gsm8k_cot"}), HasSubstr("[eval] differs from that at "));
   const std::string gear = write("gear.toml", "[eval]\nprotocol = \"gear\"\n");
   EXPECT_THAT(refusal({gear, "--tasks", "hellaswag"}), HasSubstr("which has no task \"hellaswag\""));
-  EXPECT_THAT(refusal({gear, "--tasks", "gsm8k", "--data", path("nowhere")}), HasSubstr("gear_gsm8k needs "));
+  EXPECT_THAT(refusal({gear, "--tasks", "gsm8k", "--data", path("nowhere")}), HasSubstr("gear_gsm8k lacks "));
 }
 
 TEST_F(CliEvalRefusal, AStoreOfAnotherVersionIsLeftAlone) {

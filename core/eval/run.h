@@ -52,7 +52,7 @@ struct EvalOptions {
   // Gets each answer as its row ends. What it throws ends the run. A verb that hangs never comes back: what is to be
   // kept must be on the disk when this returns.
   std::function<void(const Answer&)> answer;
-  std::function<void(const EvalProgress&)> progress;  // after each step
+  std::function<void(const EvalProgress&)> progress;  // after each prompt and step
 };
 
 struct EvalRun {
