@@ -100,6 +100,9 @@ std::string how_text(int signal) {
 
 void prepare_thread_for_crashes() {
   if (kWatchesSignals) static thread_local HandlerStack stack;
+  // One per thread: a handler is used up by the first that calls exit(), and threads may do so side by side.
+  static thread_local const int listening = std::atexit(on_exit) | std::at_quick_exit(on_exit);
+  (void)listening;
 }
 
 struct CrashWatch::Impl {
@@ -119,7 +122,6 @@ struct CrashWatch::Impl {
 
 CrashWatch::CrashWatch(double seconds, std::function<void(const FallenVerb&)> fallen)
     : impl_(std::make_unique<Impl>()) {
-  [[maybe_unused]] static const int listening = std::atexit(on_exit) | std::at_quick_exit(on_exit);
   sem_init(&fall.fell, 0, 0);
   fall.alarm_seconds = unsigned(std::ceil(std::min(seconds, 1e6)));
   impl_->thread = std::thread([impl = impl_.get(), fallen = std::move(fallen)] { impl->tell(fallen); });

@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-// So that a thread whose stack a verb used up can still say so. Once per thread, before its first verb.
+// So that a thread can still say what happened when a verb used up its stack or calls exit(). Before its first verb.
 void prepare_thread_for_crashes();
 
 struct FallenVerb {
