@@ -9,6 +9,8 @@ namespace sluice {
 int run_bench(std::span<const std::string> args);
 int run_compare(std::span<const std::string> args);
 int run_config(std::span<const std::string> args);
+int run_diff(std::span<const std::string> args);
+int run_eval(std::span<const std::string> args);
 int run_inspect(std::span<const std::string> args);
 int run_plugin(std::span<const std::string> args);
 int run_plugin_check(std::span<const std::string> args);  // `sluice plugin check`

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <set>
 
 #include "apps/commands.h"
 #include "apps/options.h"
@@ -27,12 +26,6 @@ int check(const Words& words, std::span<const std::filesystem::path> files) {
   const Setup setup = find_plugins(files, words.overrides(), 1);
   const std::vector<Config> configs = load_configs(files, words.overrides(), *setup.registry);
   const size_t policies = configs.size();
-  std::set<std::string> unused;
-  for (const Config& config : configs) unused.insert(config.eval.place.text);
-  for (const std::string& place : unused) {
-    if (place.empty()) continue;
-    fmt::print(stderr, "sluice: {}: [eval] is checked and not used: evaluation is not in this version\n", place);
-  }
   write_stdout(fmt::format("{} file{}, {} polic{}: no mistakes\n", files.size(), files.size() == 1 ? "" : "s", policies,
                            policies == 1 ? "y" : "ies"));
   return kExitOk;

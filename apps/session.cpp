@@ -119,7 +119,7 @@ bool wants_exact(const Words& words, const Config& config) {
   return value && *value == "exact";
 }
 
-void load_model(Session& s, uint32_t context) {
+void load_model(Session& s, uint32_t context, bool prompt_line) {
   Engine::Options options;
   options.context = context;
   std::unique_ptr<Progress> line;
@@ -130,11 +130,12 @@ void load_model(Session& s, uint32_t context) {
     before = done;
   };
   options.stop = &interrupt_flag();
-  options.prompt_progress = [line = std::shared_ptr<Progress>()](uint64_t done, uint64_t total) mutable {
-    if (!line) line = std::make_shared<Progress>(total, "prompt");
-    line->advance(done - line->done());
-    if (done == total) line.reset();
-  };
+  if (prompt_line)
+    options.prompt_progress = [line = std::shared_ptr<Progress>()](uint64_t done, uint64_t total) mutable {
+      if (!line) line = std::make_shared<Progress>(total, "prompt");
+      line->advance(done - line->done());
+      if (done == total) line.reset();
+    };
   s.engine = std::make_unique<Engine>(*s.registry, s.configs.front(), options);
 }
 

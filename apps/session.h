@@ -31,7 +31,8 @@ struct Session {
 Session open_session(std::span<const std::string> files, std::span<const std::string> overrides, uint32_t context);
 // The first half of it: configurations and plugins, checked; no model.
 Session open_configs(std::span<const std::string> files, std::span<const std::string> overrides);
-void load_model(Session& session, uint32_t context);
+// `prompt_line`: long prompts have a progress line of their own.
+void load_model(Session& session, uint32_t context, bool prompt_line = true);
 
 // --precision exact|fast; without it what the backend's `precision` says, `fast` where it says nothing.
 bool wants_exact(const Words& words, const Config& config);

@@ -50,6 +50,34 @@ Examples:
   sluice ppl configs/gear4.toml --file wiki.test.raw --tokens 2048
   sluice ppl configs/group4.toml --file wiki.test.raw --mode chunked --chunk 256 --json)",
      run_ppl},
+    {"eval", "tasks under several policies: scores, flips, bytes",
+     R"([CONFIG...] --tasks T,... --out DIR [--limit N] [--resume] [--log-samples] [-o FORMAT]
+
+Asks the questions of tasks under every policy, with prompts, filters and scores as lm-evaluation-harness has them
+(docs/evaluation.md), and under F16 rows as a baseline if no configuration keeps all. Each sample is in
+DIR/samples.sqlite when it is done: Ctrl-C, a crash or kill -9 lose those under way and no other, and --resume makes what
+is missing. At the end come a table on stdout and the harness's files in DIR.
+
+--fail-if takes FIELD>NUMBER or FIELD<NUMBER, in quotes, of every task and metric: exact_match, acc, acc_norm,
+word_perplexity, difference, difference_low, flips_lost, mcnemar_p, invalid, truncated, degenerate, ratio and others;
+what they are stands in docs/output.md.
+
+Examples:
+  sluice eval --list
+  sluice eval configs/gear2.toml configs/h2o20.toml --tasks gsm8k_cot,mmlu --limit 40 --out out/eval
+  sluice eval configs/gear2.toml --tasks mmlu_anatomy --data configs/tasks/sample --out out/eval --resume
+  sluice eval configs/demo.toml --tasks gsm8k_cot --samples questions.json --out out/eval --fail-if 'flips_lost>5')",
+     run_eval},
+    {"diff", "two evaluations on the same questions", R"(A B [-o FORMAT] [--fail-if GATE]
+
+A and B are folders that `sluice eval --out` made, or DIR:POLICY. Two folders without policies are compared policy by
+policy, by name. Per task and metric: both scores on the questions they share, questions lost and won, McNemar's exact p,
+a bootstrap interval of the difference, and at which token generated texts first differ.
+
+Examples:
+  sluice diff out/monday out/tuesday
+  sluice diff out/eval:full out/eval:gear2 --fail-if 'mcnemar_p<0.01')",
+     run_diff},
     {"bench", "prompt and decode speed, with bytes and share of bandwidth",
      R"([CONFIG...] [-p N] [-n N] [-d N] [-r N] [-t N] [--batch N] [-o FORMAT]
        bench --pair CONFIG --pair CONFIG [-p N | -n N] [-d N] ...

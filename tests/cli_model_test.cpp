@@ -350,13 +350,5 @@ TEST_F(CliModel, RollingPositionsGoBeyondTheContext) {
   EXPECT_EQ(rows[0]["positions"], "rolling");
 }
 
-TEST_F(CliModel, ConfigCheckTellsOfKeysThatNothingUses) {
-  const Outcome check = sluice({"config", "check", write("eval.toml", "[eval]\nlimit = 3\n")});
-  EXPECT_EQ(check.code, 0);
-  EXPECT_THAT(check.out, HasSubstr("no mistakes"));
-  EXPECT_THAT(check.err, HasSubstr("eval.toml:3:1: [eval] is checked and not used: evaluation is not in this version"));
-  EXPECT_EQ(sluice({"config", "check", write("rolling.toml", "[cache]\npositions = \"rolling\"\n")}).code, 0);
-}
-
 }  // namespace
 }  // namespace sluice

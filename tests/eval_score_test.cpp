@@ -121,7 +121,7 @@ TEST_F(EvalScore, ARollingTextIsDecodedTokenByToken) {
   for (const EvalJob& job : jobs) {
     const EvalRequest& r = requests[job.request];
     const EvalPolicy& p = policies[job.policy];
-    const auto most = uint32_t(r.prompt.size());
+    const auto most = uint32_t(r.prompt.size() - 1);
     const auto cache = setup->engine->create_cache(*p.policy, budget_tokens(*p.config, *p.policy, most), most);
     double sum = 0;
     for (size_t t = 0; t + 1 < r.prompt.size(); t++) {

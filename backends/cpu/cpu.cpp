@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdarg>
 #include <cstdio>
@@ -80,6 +81,31 @@ uint32_t available_cores() {
   return n ? n : 1;
 }
 
+// The number that a file of the kernel's has after `name`; `otherwise` where it has none ("max").
+uint64_t kernel_number(const char* file, const char* name, uint64_t otherwise) {
+  std::FILE* in = std::fopen(file, "r");
+  if (!in) return otherwise;
+  char line[160];
+  unsigned long long number = 0;
+  bool found = false;
+  while (!found && std::fgets(line, sizeof line, in))
+    found =
+        std::strncmp(line, name, std::strlen(name)) == 0 && std::sscanf(line + std::strlen(name), "%llu", &number) == 1;
+  std::fclose(in);
+  return found ? number : otherwise;
+}
+
+// What can be had without swapping, files that the kernel would drop included; within a container what it may still
+// take.
+uint64_t available_memory(uint64_t free_pages) {
+  uint64_t bytes = kernel_number("/proc/meminfo", "MemAvailable:", 0) * 1024;
+  if (bytes == 0) bytes = free_pages;
+  const uint64_t limit = kernel_number("/sys/fs/cgroup/memory.max", "", UINT64_MAX);
+  const uint64_t current = kernel_number("/sys/fs/cgroup/memory.current", "", 0);
+  const uint64_t used = current - std::min(current, kernel_number("/sys/fs/cgroup/memory.stat", "inactive_file ", 0));
+  return std::min(bytes, limit > used ? limit - used : 0);
+}
+
 sluice_status create(const sluice_host* host, const sluice_value* params, void** self) {
   Backend* backend = new (std::nothrow) Backend;
   if (!backend) return host->fail(host, SLUICE_NO_MEMORY, "no memory for the backend itself");
@@ -121,7 +147,8 @@ sluice_status device(void* self, sluice_device* device) {
   std::snprintf(device->kernels, sizeof device->kernels, "%s", backend_of(self).kernels->name);
   const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
   device->memory_total = uint64_t(sysconf(_SC_PHYS_PAGES)) * page;
-  device->memory_free = uint64_t(sysconf(_SC_AVPHYS_PAGES)) * page;
+  device->memory_free = available_memory(uint64_t(sysconf(_SC_AVPHYS_PAGES)) * page);
+  if (const uint64_t cap = backend_of(self).cap) device->memory_free = std::min(device->memory_free, cap);
   device->immediate = 1;
   return SLUICE_OK;
 }

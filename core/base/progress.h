@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sluice {
 
@@ -31,6 +32,8 @@ class Progress {
   // `note` stands at the end of the line: "31.2 tok/s". [one thread at a time]
   void advance(uint64_t n = 1, std::string_view note = {});
   uint64_t done() const { return done_; }
+  // The line begins with this from now on.
+  void relabel(std::string label) { label_ = std::move(label); }
   // Removes the line, for a message that must stand alone; the next advance() draws it again.
   void clear();
 

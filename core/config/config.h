@@ -73,7 +73,7 @@ struct SamplerConfig {
   uint64_t seed = 0;
 };
 
-// Checked, and used by nothing in this version.
+// What `sluice eval` reads.
 struct EvalConfig {
   Place place;  // of the section; empty: there is none
   std::vector<std::string> tasks;

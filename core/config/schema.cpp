@@ -42,7 +42,7 @@ constexpr Section kSections[] = {
               "[codec.key] and [codec.value] override it for one side, with a codec of their own or other values.", true},
     {"layers", "[[layers]] overrides evictor and codec for a range of layers by its own [layers.evictor] and [layers.codec]."},
     {"sampler", "How the next token is chosen."},
-    {"eval", "What is evaluated, and how. Evaluation is not in this version: these keys are checked and not used."},
+    {"eval", "What `sluice eval` evaluates, and how; its options win. Configurations of one run agree on it."},
     {"sweep", "Several policies in one file: keys with arrays of values give all their combinations, [[sweep.variant]] "
               "gives named rows with keys of their own or `extends`."},
 };
@@ -103,13 +103,13 @@ constexpr Key kKeys[] = {
 
     {"eval.tasks", KeyType::kTexts, "", 0, 0, false, "", "names of tasks",
      [](Config& c, const Node& n) { c.eval.tasks.clear(); for (const Node* item : items(n)) c.eval.tasks.push_back(text(*item)); }},
-    {"eval.protocol", KeyType::kChoice, "\"lm-eval\"", 0, 0, false, "lm-eval|gear", "whose prompts and scoring rules: those of lm-evaluation-harness or those of the GEAR paper",
+    {"eval.protocol", KeyType::kChoice, "\"lm-eval\"", 0, 0, false, "lm-eval|gear", "whose prompts and scoring rules: lm-eval takes tasks by their names, gear the task gear_NAME for each NAME",
      [](Config& c, const Node& n) { c.eval.protocol = text(n); }},
     {"eval.data", KeyType::kPath, "", 0, 0, false, "", "the folder with the tasks' data",
      [](Config& c, const Node& n) { c.eval.data = std::filesystem::absolute(resolve_path(text(n), n.place)).lexically_normal(); }},
     {"eval.limit", KeyType::kInteger, "0", 0, kMax32, false, "", "samples of each task; 0: all",
      [](Config& c, const Node& n) { c.eval.limit = u32(n); }},
-    {"eval.batch", KeyType::kInteger, "0", 0, 65536, false, "", "sequences decoded together; 0: as many as memory allows",
+    {"eval.batch", KeyType::kInteger, "0", 0, 65536, false, "", "sequences decoded together; 0: as many as memory allows, up to 16",
      [](Config& c, const Node& n) { c.eval.batch = u32(n); }},
     {"eval.score_window", KeyType::kInteger, "32", 1, 1 << 20, false, "", "newest tokens of a prompt that are decoded through the compressed cache before a continuation is scored",
      [](Config& c, const Node& n) { c.eval.score_window = u32(n); }},

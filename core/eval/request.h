@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -17,6 +19,8 @@ namespace sluice {
 struct Generate {
   uint32_t max_tokens = 0;
   std::vector<std::string> stops;
+  // Also ends it, if there is one: asked after each token, of all of the text.
+  std::function<bool(std::string_view text)> ends;
 };
 
 // How likely is each of these after the prompt? The prompt is compressed but for its last tokens (score_window), which
@@ -60,7 +64,7 @@ struct Answer {
   // Generate: the end token is not among the tokens. `text` is cut at the stop strings and valid UTF-8.
   std::vector<int32_t> tokens;
   std::string text;
-  std::string ended_by;  // "end token", "stop string", "limit"; "" for the other kinds
+  std::string ended_by;  // "end token", "stop string", "settled" (Generate::ends), "limit"; "" for the other kinds
   // Score: one per continuation.
   std::vector<Likelihood> likelihoods;
   // Rolling: sum over the scored tokens.

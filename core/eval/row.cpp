@@ -32,9 +32,10 @@ SamplerConfig own_sampler(SamplerConfig config, uint64_t id) {
 }  // namespace
 
 // The last token of a continuation is not fed, nor is the last of a generation; one more is room for prompts that
-// generate nothing.
+// generate nothing. Of a text to be measured the last is only scored, so that a window may fill the context.
 uint64_t most_tokens(const EvalRequest& request) {
   uint64_t n = request.prompt.size();
+  if (std::holds_alternative<Rolling>(request.want)) return n - 1;
   if (const auto* generate = std::get_if<Generate>(&request.want)) n += generate->max_tokens;
   if (const auto* score = std::get_if<Score>(&request.want)) {
     size_t longest = 0;
@@ -124,6 +125,7 @@ void Row::generated_token(std::span<const float> logits) {
   answer_.tokens.push_back(token);
   answer_.text = engine_.tokenizer().decode(answer_.tokens);
   if (cut_at_stops(answer_.text, want.stops)) return end("stop string");
+  if (want.ends && want.ends(answer_.text)) return end("settled");
   if (answer_.tokens.size() == want.max_tokens) return end("limit");
   next_ = token;
 }

@@ -52,6 +52,14 @@ class Evaluation {
       finish(*row);
     else
       rows_.push_back(std::move(row));
+    tell();
+  }
+
+  void tell() const {
+    if (!options_.progress) return;
+    EvalProgress progress{run_.answered, run_.generated, engine_.arena().live()};
+    for (const auto& row : rows_) progress.generated += row->generated();
+    options_.progress(progress);
   }
 
   void step() {
@@ -64,10 +72,7 @@ class Evaluation {
     for (auto& row : rows_)
       if (row->ended()) finish(*row), row.reset();
     std::erase(rows_, nullptr);
-    if (!options_.progress) return;
-    EvalProgress progress{run_.answered, run_.generated, engine_.arena().live()};
-    for (const auto& row : rows_) progress.generated += row->generated();
-    options_.progress(progress);
+    tell();
   }
 
   void finish(Row& row) {

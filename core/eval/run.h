@@ -42,15 +42,17 @@ struct EvalProgress {
 struct EvalOptions {
   uint32_t batch = 1;
   uint32_t score_window = 32;
-  bool exact = false;               // float activations
-  bool share_prefix = true;         // a snapshot, where policies can use one
+  bool exact = false;        // float activations
+  bool share_prefix = true;  // a snapshot, where policies can use one
+  // Of a run that is resumed, all jobs it ever had: the prefix is as long as it was then. Empty: those given.
+  std::span<const EvalJob> whole;
   bool allow_uncompressed = false;  // a policy that compresses nothing where it should is no error
   SamplerConfig sampler;            // greedy by default; else each request has a generator of its own, by its id
   const std::atomic<bool>* stop = nullptr;  // set: rows under way are dropped
   // Gets each answer as its row ends. What it throws ends the run. A verb that hangs never comes back: what is to be
   // kept must be on the disk when this returns.
   std::function<void(const Answer&)> answer;
-  std::function<void(const EvalProgress&)> progress;  // after each step
+  std::function<void(const EvalProgress&)> progress;  // after each prompt and step
 };
 
 struct EvalRun {

@@ -63,7 +63,7 @@ uint32_t shared_prefix(std::span<const EvalPolicy> policies, std::span<const Eva
 Snapshots::Snapshots(Engine& engine, std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,
                      std::span<const EvalJob> jobs, const EvalOptions& options)
     : engine_(engine), requests_(requests), group_of_(policies.size(), kNone), exact_(options.exact) {
-  const uint32_t n = shared_prefix(policies, requests, jobs, options);
+  const uint32_t n = shared_prefix(policies, requests, options.whole.empty() ? jobs : options.whole, options);
   for (size_t i = 0; i < jobs.size() && n > 0; i++) {
     const Policy& policy = *policies[jobs[i].policy].policy;
     if (requests[jobs[i].request].truncated || !can_share(policy)) continue;

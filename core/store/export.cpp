@@ -168,8 +168,10 @@ std::string samples_jsonl(std::span<const SampleRecord> samples) {
     const Hashes hashes = hashes_of(s);
     Json line, arguments = Json::object(), names = Json::array();
     size_t n = 0;
-    for (const Json& second : parse(s.arguments, "the arguments"))
-      arguments[fmt::format("gen_args_{}", n++)] = {{"arg_0", s.prompt}, {"arg_1", second}};
+    for (const Json& second : parse(s.arguments, "the arguments")) {
+      Json& one = arguments[fmt::format("gen_args_{}", n++)] = {{"arg_0", s.prompt}};
+      if (!second.is_null()) one["arg_1"] = second;  // a text to be measured is alone
+    }
     for (const Metric& m : f.metrics) names.push_back(m.name);
     line["doc_id"] = s.doc_id, line["doc"] = parse(s.doc, "the record"), line["target"] = s.target;
     line["arguments"] = arguments;

@@ -131,6 +131,7 @@ class SubtaskMaker {
     const std::vector<Record> records = task_.data.reader == "passkey"
                                             ? passkey_records(passkey(), options_.seed)
                                             : read_records(task_, sources_.scored, sources_.labels);
+    subtask_.total = uint32_t(records.size());
     load_shots(records);
     const std::vector<uint32_t> ids = chosen_ids(options_, subtask_.name, records.size());
     bool alike = true;
@@ -254,7 +255,7 @@ std::vector<Subtask> make_subtasks(const TaskFile& task, std::string_view part, 
     for (const std::string& member : members) {
       const std::string name = member.empty() ? task.name : task.subtask_prefix + member;
       if (!part.empty() && part != group && part != name) continue;
-      subtasks.push_back({name, member, group, {}});
+      subtasks.push_back({name, member, group, 0, {}});
       try {
         sources.push_back(sources_of(task, member, options));
       } catch (const Error& error) {

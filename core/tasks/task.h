@@ -60,6 +60,7 @@ struct Subtask {
   std::string name;        // "mmlu_anatomy"; of a task without subtasks the task's
   std::string short_name;  // "anatomy"
   std::string group;       // "mmlu_stem", or empty
+  uint32_t total = 0;      // documents there are, of which those below were chosen
   std::vector<Document> documents;
 };
 

@@ -1,0 +1,20 @@
+// Results of an evaluation in the harness's files, one set per policy (core/store/export.h).
+#pragma once
+
+#include <filesystem>
+
+#include "apps/eval_run.h"
+#include "apps/eval_table.h"
+
+namespace sluice {
+
+struct ExportOrder {
+  std::filesystem::path folder, model;
+  std::string time;  // of all files
+  bool samples = false;
+  double began = 0;  // seconds since 1970
+};
+// Returns the files of results, one per policy that has any.
+std::vector<std::filesystem::path> export_results(EvalWork& work, const EvalResult& result, const ExportOrder& order);
+
+}  // namespace sluice

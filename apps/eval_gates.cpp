@@ -1,0 +1,102 @@
+// See eval_gates.h.
+#include "apps/eval_gates.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "core/base/error.h"
+
+namespace sluice {
+namespace {
+
+constexpr double kEndless = std::numeric_limits<double>::infinity();
+
+enum Of { kAll, kCounts, kTexts };  // rows that have the figure: all, of metrics that count, of generations
+
+struct Field {
+  const char* name;
+  double (*of)(const EvalRow& row, const MetricRow& m);
+  double lowest = 0, highest = kEndless;
+  bool compares = false;  // with the baseline
+  Of rows = kAll;
+};
+double flips_of(const MetricRow& m, uint64_t Flips::*way) {
+  return m.difference.flips ? double(*m.difference.flips.*way) : kUnknown;
+}
+constexpr Field kFields[] = {
+    {"difference", [](const EvalRow&, const MetricRow& m) { return m.difference.difference; }, -kEndless, kEndless,
+     true},
+    {"difference_low", [](const EvalRow&, const MetricRow& m) { return m.difference.interval.low; }, -1, 1, true,
+     kCounts},
+    {"difference_high", [](const EvalRow&, const MetricRow& m) { return m.difference.interval.high; }, -1, 1, true,
+     kCounts},
+    {"flips_lost", [](const EvalRow&, const MetricRow& m) { return flips_of(m, &Flips::lost); }, 0, kEndless, true,
+     kCounts},
+    {"flips_won", [](const EvalRow&, const MetricRow& m) { return flips_of(m, &Flips::won); }, 0, kEndless, true,
+     kCounts},
+    {"mcnemar_p", [](const EvalRow&, const MetricRow& m) { return m.difference.p; }, 0, 1, true, kCounts},
+    {"diverged", [](const EvalRow& r, const MetricRow&) { return double(r.diverged); }, 0, kEndless, true, kTexts},
+    // Texts that are the same differ nowhere.
+    {"divergence_median",
+     [](const EvalRow& r, const MetricRow&) { return r.diverged > 0 ? r.divergence_median : kEndless; }, 0, kEndless,
+     true, kTexts},
+    {"generated", [](const EvalRow& r, const MetricRow&) { return r.generated; }, 0, kEndless, false, kTexts},
+    {"truncated", [](const EvalRow& r, const MetricRow&) { return r.truncated; }, 0, 1, false, kTexts},
+    {"invalid", [](const EvalRow&, const MetricRow& m) { return m.invalid; }, 0, 1, false, kTexts},
+    {"degenerate", [](const EvalRow& r, const MetricRow&) { return r.degenerate; }, 0, 1, false, kTexts},
+    {"too_short", [](const EvalRow& r, const MetricRow&) { return double(r.too_short); }},
+    {"tokens_kept", [](const EvalRow& r, const MetricRow&) { return r.kept; }, 0, 1},
+    {"bytes", [](const EvalRow& r, const MetricRow&) { return double(r.kv.bytes); }},
+    {"peak_bytes", [](const EvalRow& r, const MetricRow&) { return double(r.kv.peak_bytes); }},
+    {"ratio", [](const EvalRow& r, const MetricRow&) { return r.kv.ratio; }},
+    {"bits_per_element", [](const EvalRow& r, const MetricRow&) { return r.kv.bits_per_element; }},
+};
+constexpr const char* kMetrics[] = {"exact_match", "acc", "acc_norm", "number"};  // shares of right answers
+constexpr const char* kPerplexities[] = {"word_perplexity", "byte_perplexity", "bits_per_byte"};
+
+const Field* find_field(std::string_view name) {
+  const auto found =
+      std::find_if(std::begin(kFields), std::end(kFields), [&](const Field& f) { return f.name == name; });
+  return found == std::end(kFields) ? nullptr : found;
+}
+
+bool has(const Field& field, const EvalRow& row, const MetricRow& m) {
+  return field.rows == kAll || (field.rows == kCounts ? m.metric.counts() : row.generates);
+}
+
+}  // namespace
+
+std::vector<Gate> parse_eval_gates(std::span<const std::string> texts) {
+  std::vector<GateField> fields;
+  for (const char* name : kMetrics) fields.push_back({name, 0, 1});
+  for (const char* name : kPerplexities) fields.push_back({name});
+  for (const Field& field : kFields) fields.push_back({field.name, field.lowest, field.highest});
+  return parse_gates(texts, fields);
+}
+
+bool compares(const Gate& gate) {
+  const Field* field = find_field(gate.field);
+  return field && field->compares;
+}
+
+bool is_metric(const Gate& gate) { return find_field(gate.field) == nullptr; }
+
+int judge(std::span<const Gate> gates, const std::string& who, std::span<const EvalRow> rows) {
+  int code = kExitOk;
+  for (const Gate& gate : gates) {
+    const Field* field = find_field(gate.field);
+    for (const EvalRow& row : rows) {
+      if (row.depth > 0) continue;
+      for (const MetricRow& m : row.metrics) {
+        if (field ? !has(*field, row, m) : m.metric.name != gate.field) continue;
+        const std::string name = fmt::format("{}{} {}", who.empty() ? "" : who + " ", row.name, m.metric.key());
+        if (!passes(gate, name, field ? field->of(row, m) : m.value)) code = kExitGate;
+      }
+    }
+  }
+  return code;
+}
+
+}  // namespace sluice

@@ -1,0 +1,15 @@
+// --fail-if for evaluations: which figures of a row it may name, and how rows are judged.
+#pragma once
+
+#include "apps/eval_table.h"
+#include "apps/gates.h"
+
+namespace sluice {
+
+std::vector<Gate> parse_eval_gates(std::span<const std::string> texts);
+bool compares(const Gate& gate);   // its figure is one against a baseline
+bool is_metric(const Gate& gate);  // its figure is a task's metric
+// All rows of tasks that were asked for, each metric by itself. `who` stands before the task in messages.
+int judge(std::span<const Gate> gates, const std::string& who, std::span<const EvalRow> rows);
+
+}  // namespace sluice

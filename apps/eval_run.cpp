@@ -1,0 +1,174 @@
+// See eval_run.h.
+#include "apps/eval_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "apps/eval_progress.h"
+#include "core/base/error.h"
+#include "core/eval/identity.h"
+#include "core/tasks/task_file.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kMostRows = 16;  // more gain little on a CPU
+
+std::string where_to_go_on(const StoredRun& found, const std::filesystem::path& store) {
+  return fmt::format(
+      "{} holds {} sample{} of {} under {} already, from the same model and settings: --resume keeps them and makes "
+      "those that are missing, another --out begins anew",
+      store.string(), found.samples, found.samples == 1 ? "" : "s", found.record.task, found.record.policy);
+}
+
+}  // namespace
+
+EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> policies, std::vector<TaskRequests> asked,
+                   const How& how)
+    : engine_(engine), store_(store), entries_(policies), asked_(std::move(asked)), options_(how.options) {
+  const FileHash hash = [&](const std::filesystem::path& file) { return store_.file_sha256(file); };
+  std::vector<Identity> identities;
+  for (const EvalEntry& entry : entries_) {
+    policies_.push_back({entry.from, entry.policy.get()});
+    Identity identity = run_identity(engine_, *entry.from, options_, hash);
+    identity.emplace_back("context", std::to_string(engine_.context()));
+    identity.emplace_back("fast_stop", how.fast_stop ? "yes" : "no");
+    identities.push_back(std::move(identity));
+  }
+  std::map<std::string, StoredRun> known;
+  for (StoredRun& run : store_.runs()) known[run.record.key()] = std::move(run);
+  const sluice_geometry g = engine_.geometry();
+  for (const TaskRequests& a : asked_) {
+    const Task& task = *a.task;
+    std::vector<EvalCell>& row = cells_.emplace_back();
+    for (size_t p = 0; p < entries_.size(); p++) {
+      EvalCell& cell = row.emplace_back();
+      cell.record.policy = entries_[p].name, cell.record.task = a.subtask->name;
+      cell.record.task_version = task.version, cell.record.protocol = task.protocol;
+      cell.record.identity = identities[p];
+      cell.record.identity.emplace_back("task file", hash(task.file->file));
+      cell.record.identity.emplace_back("shots", std::to_string(task.shots));
+      cell.record.config = entries_[p].config;
+      RunInfo info = run_info(task, *a.subtask);
+      info.reference = entries_[p].reference, info.model = engine_.hyper().name, info.settings = entries_[p].settings;
+      info.token_bytes = uint64_t(4) * g.layers * g.kv_heads * g.head_dim;
+      cell.record.details = to_json(info);
+      const auto found = known.find(cell.record.key());
+      if (found != known.end() && found->second.samples > 0 && !how.resume)
+        throw Error(where_to_go_on(found->second, Store::file_in(how.folder)));
+    }
+  }
+  for (size_t t = 0; t < asked_.size(); t++)
+    for (EvalCell& cell : cells_[t]) {
+      cell.run = store_.begin_run(cell.record);
+      const auto there = store_.done(cell.run);
+      for (size_t d = 0; d < asked_[t].keys.size(); d++) {
+        const uint64_t id = asked_[t].subtask->documents[d].id;
+        cell.done.push_back(there.count({id, asked_[t].keys[d]}) > 0);
+        (cell.done.back() ? done_ : left_)++;
+      }
+    }
+}
+
+std::vector<EvalJob> EvalWork::jobs(size_t subtask, bool also_done) const {
+  std::vector<uint32_t> order;
+  for (uint32_t p = 0; p < entries_.size(); p++) order.push_back(p);
+  std::stable_partition(order.begin(), order.end(), [&](uint32_t p) { return entries_[p].reference; });
+  std::vector<EvalJob> jobs;
+  const TaskRequests& asked = asked_[subtask];
+  for (const uint32_t p : order)
+    for (uint32_t r = 0; r < asked.requests.size(); r++)
+      if (also_done || !cells_[subtask][p].done[asked.document[r]]) jobs.push_back({p, r});
+  return jobs;
+}
+
+MemoryPlan EvalWork::plan(uint32_t batch) {
+  MemoryPlan most;
+  EvalOptions options = options_;
+  options.batch = batch;
+  for (size_t t = 0; t < asked_.size(); t++) {
+    const std::vector<EvalJob> left = jobs(t, false), whole = jobs(t, true);
+    if (left.empty()) continue;
+    options.whole = whole;
+    const MemoryPlan plan = plan_evaluation(engine_, policies_, asked_[t].requests, left, options);
+    if (plan.in_arena() >= most.in_arena()) most = plan;
+  }
+  most.weights = engine_.weight_bytes(), most.activations = engine_.activation_bytes();
+  return most;
+}
+
+uint32_t EvalWork::most_rows(uint64_t bytes) {
+  uint32_t rows = kMostRows;
+  while (rows > 1 && plan(rows).total() > bytes) rows /= 2;
+  return rows;
+}
+
+void EvalWork::run(uint32_t batch, Result& result) {
+  EvalProgressLine line(left_);
+  for (size_t t = 0; t < asked_.size() && !result.interrupted; t++) {
+    const TaskRequests& asked = asked_[t];
+    const std::vector<EvalJob> left = jobs(t, false), whole = jobs(t, true);
+    if (left.empty()) continue;
+    std::vector<EvalProgressLine::Tally> tallies(entries_.size());
+    for (size_t p = 0; p < entries_.size(); p++) {
+      tallies[p].name = asked.subtask->name + " " + entries_[p].name, tallies[p].total = asked.keys.size();
+      if (std::find(cells_[t][p].done.begin(), cells_[t][p].done.end(), true) == cells_[t][p].done.end()) continue;
+      for (const SampleRecord& s : samples(p, t)) tallies[p].add(s);
+    }
+    // Answers of a document in several requests wait for the others.
+    std::map<std::pair<uint32_t, uint32_t>, std::vector<Answer>> waiting;  // by policy and document
+    EvalOptions options = options_;
+    options.batch = batch, options.whole = whole;
+    options.answer = [&](const Answer& answer) {
+      const uint32_t d = asked.document[answer.request], first = asked.first[d];
+      std::vector<Answer>& parts = waiting[{answer.policy, d}];
+      parts.push_back(answer);
+      if (parts.size() < asked.first[d + 1] - first) return;
+      std::sort(parts.begin(), parts.end(), [](const Answer& a, const Answer& b) { return a.request < b.request; });
+      const SampleRecord sample = answered(asked, d, parts);
+      store_.add(cells_[t][answer.policy].run, sample);
+      waiting.erase({answer.policy, d});
+      result.answered++;
+      tallies[answer.policy].add(sample);
+      line.answered(tallies[answer.policy]);
+    };
+    const uint64_t before = result.generated;
+    options.progress = [&](const EvalProgress& progress) {
+      result.generated = before + progress.generated;
+      line.stepped(result.generated);
+    };
+    const EvalRun run = run_evaluation(engine_, policies_, asked.requests, left, options);
+    result.generated = before + run.generated, result.seconds += run.seconds;
+    result.cache_peak = std::max(result.cache_peak, run.arena_peak);
+    result.interrupted = run.interrupted;
+  }
+}
+
+std::vector<SampleRecord> EvalWork::samples(size_t policy, size_t subtask) {
+  std::map<uint64_t, std::string> wanted;
+  const TaskRequests& asked = asked_[subtask];
+  for (size_t d = 0; d < asked.keys.size(); d++) wanted[asked.subtask->documents[d].id] = asked.keys[d];
+  std::vector<SampleRecord> samples = store_.samples(cells_[subtask][policy].run);
+  std::erase_if(samples, [&](const SampleRecord& s) {
+    const auto found = wanted.find(s.doc_id);
+    return found == wanted.end() || found->second != s.prompt_key();
+  });
+  return samples;
+}
+
+std::vector<ScoredRun> EvalWork::scored(size_t policy) {
+  std::vector<ScoredRun> runs;
+  for (size_t t = 0; t < asked_.size(); t++) {
+    const RunRecord& record = cells_[t][policy].record;
+    ScoredRun& run = runs.emplace_back();
+    run.policy = record.policy, run.name = record.task;
+    run.version = record.task_version, run.protocol = record.protocol;
+    run.info = read_run_info(record);
+    for (const SampleRecord& s : samples(policy, t)) run.samples.push_back(scored_sample(s, run.info));
+  }
+  return runs;
+}
+
+}  // namespace sluice

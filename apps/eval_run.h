@@ -1,0 +1,78 @@
+// The work of `sluice eval`: what the store has already is left out, all policies answer what is left, each answer is
+// in the store when the next begins. What to ask is decided before, what it says is printed afterwards.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "apps/eval_scores.h"
+#include "apps/eval_task.h"
+#include "core/eval/run.h"
+#include "core/store/store.h"
+
+namespace sluice {
+
+struct EvalEntry {
+  std::string name, settings, config;  // config: resolved, as TOML
+  const Config* from = nullptr;
+  std::unique_ptr<Policy> policy;
+  bool reference = false;
+};
+
+// A subtask under a policy, as the store knows it.
+struct EvalCell {
+  RunRecord record;
+  int64_t run = 0;
+  std::vector<bool> done;  // [documents]
+};
+
+class EvalWork {
+ public:
+  struct How {
+    EvalOptions options;  // answer, progress and batch are set by run()
+    bool fast_stop = false, resume = false;
+    std::filesystem::path folder;  // of the store, for messages
+  };
+  // Throws Error if the store holds samples of these runs and `resume` is not set.
+  EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> policies, std::vector<TaskRequests> asked,
+           const How& how);
+
+  uint64_t left() const { return left_; }  // samples to be made
+  uint64_t done() const { return done_; }  // that were there
+  // The most that any part of the run takes, at `batch` rows.
+  MemoryPlan plan(uint32_t batch);
+  // The largest of 16, 8, ... rows whose plan fits.
+  uint32_t most_rows(uint64_t bytes);
+
+  struct Result {
+    uint64_t answered = 0, generated = 0, cache_peak = 0;
+    double seconds = 0;
+    bool interrupted = false;
+  };
+  // What is thrown leaves all finished samples in the store.
+  void run(uint32_t batch, Result& result);
+
+  // A policy's samples as they are in the store now, those of this run's questions.
+  std::vector<ScoredRun> scored(size_t policy);
+  // The same with their texts.
+  std::vector<SampleRecord> samples(size_t policy, size_t subtask);
+  std::span<const TaskRequests> asked() const { return asked_; }
+
+ private:
+  // Policy by policy, the baseline's first, so that the others can be held against it from the start.
+  std::vector<EvalJob> jobs(size_t subtask, bool also_done) const;
+
+  Engine& engine_;
+  Store& store_;
+  std::span<const EvalEntry> entries_;
+  std::vector<EvalPolicy> policies_;
+  std::vector<TaskRequests> asked_;
+  std::vector<std::vector<EvalCell>> cells_;  // [subtasks][policies]
+  EvalOptions options_;
+  uint64_t left_ = 0, done_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,192 @@
+// See eval_tasks.h.
+#include "apps/eval_tasks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "apps/eval_task.h"
+#include "core/base/error.h"
+#include "core/base/json_file.h"
+#include "core/base/text.h"
+#include "core/tasks/task_file.h"
+
+namespace sluice {
+namespace {
+
+using Samples = std::map<std::string, std::vector<uint32_t>>;  // by task or subtask; "" is for all
+
+std::vector<uint32_t> indices(const nlohmann::json& list, const std::string& where) {
+  std::vector<uint32_t> ids;
+  if (!list.is_array() || list.empty()) throw Error(fmt::format("{}: takes a list of question numbers", where));
+  for (const nlohmann::json& one : list) {
+    if (!one.is_number_unsigned() || one.get<uint64_t>() > UINT32_MAX)
+      throw Error(fmt::format("{}: {} is no number of a question; they count from 0", where, printable(one.dump())));
+    ids.push_back(one.get<uint32_t>());
+  }
+  return ids;
+}
+
+// {"gsm8k_cot": [0, 7, 12]} as lm-eval takes it, or a list for all tasks.
+Samples read_samples(const std::string& file) {
+  constexpr uint64_t kMost = uint64_t(64) << 20;
+  const nlohmann::json json = read_json_file(file, kMost, 8);
+  Samples samples;
+  if (json.is_array()) {
+    samples[""] = indices(json, file);
+  } else if (json.is_object()) {
+    for (const auto& [name, list] : json.items()) samples[name] = indices(list, fmt::format("{}: \"{}\"", file, name));
+  } else {
+    throw Error(fmt::format("{}: takes a table of lists, as in {{\"gsm8k_cot\": [0, 7]}}, or a list", file));
+  }
+  return samples;
+}
+
+// What load_task() finds this subtask by; a task without subtasks may be a file that no folder has.
+std::string reload_name(const Task& task, const Subtask& subtask) {
+  return subtask.short_name.empty() ? task.file->file.string() : subtask.name;
+}
+
+// Replaces the documents of what the file names.
+void take_samples(std::vector<Task>& tasks, const Samples& samples, const TaskOptions& options,
+                  const std::string& file) {
+  std::vector<std::string> known;
+  for (Task& task : tasks) {
+    known.push_back(task.name);
+    for (Subtask& subtask : task.subtasks) {
+      known.push_back(subtask.name);
+      auto found = samples.find(subtask.name);
+      if (found == samples.end()) found = samples.find(task.name);
+      if (found == samples.end()) continue;
+      TaskOptions own = options;
+      own.samples = found->second;
+      subtask = std::move(load_task(reload_name(task, subtask), own).subtasks.at(0));
+    }
+  }
+  for (const auto& [name, ids] : samples)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw Error(fmt::format("{}: \"{}\" is not among the tasks of this run{}", file, printable(name),
+                              did_you_mean(name, known)));
+}
+
+std::vector<std::string> task_names(const Words& words, const EvalConfig& eval) {
+  std::vector<std::string> names;
+  for (const std::string& list : words.list("tasks"))
+    for (const std::string_view name : split(list, ',')) {
+      if (name.empty())
+        throw Error(
+            fmt::format("eval: --tasks \"{}\" has an empty name; write it like gsm8k_cot,mmlu", printable(list)));
+      names.emplace_back(name);
+    }
+  if (names.empty()) names = eval.tasks;
+  if (names.empty())
+    throw Error("eval: needs --tasks, or tasks in [eval] of the configuration; `sluice eval --list` shows them");
+  std::vector<std::string> unique;
+  for (std::string& name : names)
+    if (std::find(unique.begin(), unique.end(), name) == unique.end()) unique.push_back(std::move(name));
+  return unique;
+}
+
+// Under gear's protocol "gsm8k" means gear_gsm8k.
+void use_gear(std::vector<std::string>& names, const TaskOptions& options, const EvalConfig& eval) {
+  std::vector<std::string> gear;
+  for (const TaskListing& task : list_tasks(options)) {
+    if (task.protocol != "gear") continue;
+    gear.push_back(task.name);
+    gear.insert(gear.end(), task.groups.begin(), task.groups.end());
+    gear.insert(gear.end(), task.subtasks.begin(), task.subtasks.end());
+  }
+  const auto is_gear = [&](const std::string& name) { return std::find(gear.begin(), gear.end(), name) != gear.end(); };
+  for (std::string& name : names) {
+    if (is_gear(name)) continue;
+    if (!is_gear("gear_" + name))
+      throw Error(fmt::format("{}: protocol is \"gear\", which has no task \"{}\"{}", eval.place.text, printable(name),
+                              did_you_mean("gear_" + name, gear)));
+    name = "gear_" + name;
+  }
+}
+
+bool same(const EvalConfig& a, const EvalConfig& b) {
+  return a.tasks == b.tasks && a.protocol == b.protocol && a.data == b.data && a.limit == b.limit &&
+         a.batch == b.batch && a.score_window == b.score_window;
+}
+
+}  // namespace
+
+EvalConfig shared_eval(std::span<const Config> configs) {
+  const EvalConfig* first = nullptr;
+  for (const Config& config : configs) {
+    const EvalConfig& eval = config.eval;
+    if (eval.place.text.empty()) continue;
+    if (first && !same(*first, eval))
+      throw Error(fmt::format("{}: [eval] differs from that at {}: the configurations of one run are asked the same",
+                              eval.place.text, first->place.text));
+    if (!first) first = &eval;
+  }
+  return first ? *first : EvalConfig{};
+}
+
+ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval) {
+  ChosenTasks chosen;
+  TaskOptions& options = chosen.options;
+  options.data = words.has("data") ? std::filesystem::path(words.text("data")) : eval.data;
+  if (words.has("limit") && words.has("samples"))
+    throw Error("eval: --limit and --samples exclude each other: both say which questions are asked");
+  if (words.has("limit"))
+    options.limit = uint32_t(words.integer("limit", 0, 1, UINT32_MAX));
+  else if (eval.limit > 0 && !words.has("samples"))
+    options.limit = eval.limit;
+  if (words.has("shots")) options.shots = uint32_t(words.integer("shots", 0, 0, 1000));
+  std::vector<std::string> names = task_names(words, eval);
+  if (eval.protocol == "gear") use_gear(names, options, eval);
+  Samples samples;
+  if (words.has("samples")) samples = read_samples(words.text("samples"));
+  if (const auto all = samples.find(""); all != samples.end()) options.samples = all->second;
+  chosen.tasks = load_tasks(names, options);
+  samples.erase("");
+  take_samples(chosen.tasks, samples, options, words.text("samples"));
+  return chosen;
+}
+
+std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskOptions& options,
+                           const Tokenizer& tokenizer, uint32_t context) {
+  constexpr const char* kNone = "none of the examples before it can be left out";
+  if (task.shots == 0) return kNone;
+  TaskOptions fewer = options;
+  fewer.samples = {subtask.documents.front().id}, fewer.limit.reset();
+  const std::string name = reload_name(task, subtask);
+  for (uint32_t shots = task.shots; shots-- > 0;) {
+    fewer.shots = shots;
+    try {
+      const Task reduced = load_task(name, fewer);
+      if (document_tokens(reduced, reduced.subtasks.at(0).documents.at(0), tokenizer) <= context)
+        return fmt::format("show fewer examples ({} of its {} fit: --shots {})", shots, task.shots, shots);
+    } catch (const Error&) {
+      return kNone;  // a published prompt is one piece
+    }
+  }
+  return "no number of examples fits";
+}
+
+std::string task_list(Format format) {
+  Table table{"tasks",
+              {{"task", "task", false},
+               {"about", "about", false},
+               {"protocol", "protocol", false},
+               {"version", "version", false},
+               {"subtasks", "subtasks"},
+               {"groups", "groups", false},
+               {"unverified", "unverified", false}},
+              {}};
+  for (const TaskListing& task : list_tasks({})) {
+    const bool parts = task.subtasks.size() > 1;
+    table.rows.push_back({task.name, task.about, task.protocol, task.version,
+                          parts ? Cell(uint64_t(task.subtasks.size())) : Cell(), join(task.groups),
+                          task.unverified.empty() ? Cell() : Cell(task.unverified)});
+  }
+  return write_table(table, format);
+}
+
+}  // namespace sluice

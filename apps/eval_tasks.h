@@ -1,0 +1,32 @@
+// Which tasks and documents `sluice eval` asks: its options over what the configurations' [eval] says, and the list of
+// all tasks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/options.h"
+#include "core/config/config.h"
+#include "core/report/table.h"
+#include "core/tasks/task.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace sluice {
+
+// [eval] of the configurations that have one. Error if they differ.
+EvalConfig shared_eval(std::span<const Config> configs);
+
+struct ChosenTasks {
+  TaskOptions options;
+  std::vector<Task> tasks;
+};
+// Error where nothing says which tasks, and whatever load_tasks() finds wrong.
+ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval);
+// How many of the task's examples would fit the context, in words: "or show fewer examples: 5 fit (--shots 5)".
+std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskOptions& options,
+                           const Tokenizer& tokenizer, uint32_t context);
+
+// What `sluice eval --list` prints.
+std::string task_list(Format format);
+
+}  // namespace sluice
