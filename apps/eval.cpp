@@ -187,7 +187,8 @@ class Evaluation {
     return !done.interrupted;
   }
 
-  // What the store has of this run, as figures.
+  // What the store has of this run by now, as figures; last() is what it said before.
+  const EvalResult& last() const { return result_; }
   const EvalResult& result() {
     Engine& engine = *s_.engine;
     result_.version = SLUICE_VERSION, result_.date = date_text();
@@ -268,7 +269,7 @@ int run_eval(std::span<const std::string> args) {
     return partial_result();
   }
   evaluation.write_files(began);
-  return judge_result(gates, evaluation.result(), evaluation.policies().baseline_was_asked);
+  return judge_result(gates, evaluation.last(), evaluation.policies().baseline_was_asked);
 }
 
 }  // namespace sluice

@@ -100,7 +100,7 @@ void use_gear(std::vector<std::string>& names, const TaskOptions& options, const
   }
   const auto is_gear = [&](const std::string& name) { return std::find(gear.begin(), gear.end(), name) != gear.end(); };
   for (std::string& name : names) {
-    if (is_gear(name)) continue;
+    if (is_gear(name) || name.ends_with(".toml")) continue;
     if (!is_gear("gear_" + name))
       throw Error(fmt::format("{}: protocol is \"gear\", which has no task \"{}\"{}", eval.place.text, printable(name),
                               did_you_mean("gear_" + name, gear)));

@@ -1,3 +1,3 @@
 # The evaluation's runner on a generated model, and the store of its samples.
-sluice_tests(eval LABEL unit LIBS sluice_eval sluice_quant SOURCES support/tiny_model.cpp support/cache_driver.cpp)
-sluice_tests(store LABEL unit LIBS sluice_store)
+sluice_tests(eval LABEL checks LIBS sluice_eval sluice_quant SOURCES support/tiny_model.cpp support/cache_driver.cpp)
+sluice_tests(store LABEL checks LIBS sluice_store)

@@ -20,7 +20,7 @@ struct Generate {
   uint32_t max_tokens = 0;
   std::vector<std::string> stops;
   // Also ends it, if there is one: asked after each token, of all of the text.
-  std::function<bool(std::string_view text)> ends;
+  std::function<bool(std::string_view text)> ends = {};
 };
 
 // How likely is each of these after the prompt? The prompt is compressed but for its last tokens (score_window), which
