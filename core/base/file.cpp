@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 
 namespace sluice {
 namespace {
@@ -26,7 +27,7 @@ constexpr size_t kBuffer = size_t(1) << 20;
 std::string reason_text(int reason) { return std::error_code(reason, std::generic_category()).message(); }
 
 [[noreturn]] void fail_reading(const std::filesystem::path& path, std::string_view reason) {
-  throw Error(fmt::format("{}: {}", path.string(), reason));
+  throw Error(fmt::format("{}: {}", printable(path.string(), 4096), reason));
 }
 
 class Descriptor {
