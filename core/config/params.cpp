@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "core/base/text.h"
 #include "core/config/schema.h"
@@ -97,28 +96,6 @@ std::string value_text(const sluice_param& param, const sluice_value& value) {
       return describe_tokens(value.i);
     default:
       return fmt::format("{}", value.i);
-  }
-}
-
-nlohmann::ordered_json value_json(const sluice_param& param, const sluice_value& value) {
-  switch (param.type) {
-    case SLUICE_FLOAT:
-      return value.f;
-    case SLUICE_BOOL:
-      return value.i != 0;
-    case SLUICE_STRING:
-    case SLUICE_PATH:
-      return value.s;
-    case SLUICE_CHOICE: {
-      const std::string choice = choices_of(param)[size_t(value.i)];
-      if (const auto number = choice_number(choice)) return *number;
-      return choice;
-    }
-    case SLUICE_TOKENS:
-      if (value.i < 0) return describe_tokens(value.i);
-      return value.i;
-    default:
-      return value.i;
   }
 }
 
