@@ -14,7 +14,8 @@ namespace {
 
 // Where a stop begins, from where on it counts.
 size_t stop_at(const Task& task, std::string_view text, const std::string& stop) {
-  return text.find(stop, 0) == 0 && !task.stop_at_start ? std::string_view::npos : text.find(stop);
+  const size_t at = text.find(stop);
+  return at == 0 && !task.stop_at_start ? std::string_view::npos : at;
 }
 
 std::vector<std::string> record_choices(const Document& document) {
