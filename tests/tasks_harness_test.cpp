@@ -6,9 +6,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/base/sha256.h"
 #include "core/tasks/task.h"
 #include "support/scratch_folder.h"
-#include "support/sha256.h"
 #include "support/shared_data.h"
 
 namespace sluice {
@@ -22,10 +22,6 @@ const fs::path kTasks = fs::path(SLUICE_SOURCE) / "configs" / "tasks";
 const Json& golden() {
   static const Json data = Json::parse(std::ifstream(std::string(SLUICE_TEST_DATA) + "/tasks/prompts.json"));
   return data;
-}
-
-std::string sha256_hex(std::string_view text) {
-  return testing::sha256(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
 }
 
 std::string joined(const std::vector<std::string>& choices) {

@@ -2,18 +2,17 @@
 // the real model, TinyStories-656K. What is not there is skipped by name.
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/base/file.h"
+#include "core/base/sha256.h"
 #include "core/model/gguf_vocabulary.h"
 #include "core/tokenizer/chat_template.h"
 #include "core/tokenizer/readers.h"
 #include "core/tokenizer/tokenizer.h"
-#include "support/sha256.h"
 #include "support/shared_data.h"
 
 namespace sluice {
@@ -22,15 +21,7 @@ namespace {
 using nlohmann::json;
 
 std::string hash_of(const std::vector<int32_t>& ids) {
-  std::vector<uint8_t> bytes(4 * ids.size());
-  std::memcpy(bytes.data(), ids.data(), bytes.size());
-  return testing::sha256(bytes);
-}
-
-TEST(Sha256, GivesThePublishedDigest) {
-  const std::string text = "abc";
-  EXPECT_EQ(testing::sha256({reinterpret_cast<const uint8_t*>(text.data()), text.size()}),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  return sha256_hex({reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)});
 }
 
 // NAME.inp holds texts, NAME.out a line of ids for each.

@@ -1,7 +1,7 @@
 // Notices a plugin's verb that takes the process down: a crash, an abort, or a call of exit(). The thread that fell
 // stays where it is, no other leaves a verb, and a thread of this file's tells the caller, who may write what is
-// finished. What takes no notice of anybody (_exit,
-// SIGKILL) is not noticed, nor a job of host->parallel that crashes on another thread than its verb's.
+// finished. What takes no notice of anybody (_exit, SIGKILL) is not noticed, nor a job of host->parallel that crashes on
+// another thread than its verb's.
 #pragma once
 
 #include <functional>

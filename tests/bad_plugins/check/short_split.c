@@ -1,27 +1,11 @@
 /* Splits what must go by rounding down, so that some stays. */
-#include "good.h"
+#include "budget.h"
 
-static uint32_t layer(const void* self, uint32_t layer, uint32_t budget, uint32_t interval) {
-  (void)self, (void)layer, (void)interval;
-  return budget;
-}
 static sluice_status split(const void* self, void* state, const sluice_lanes* lanes, const uint32_t* live,
                            uint32_t total, uint32_t* counts) {
   uint32_t lane;
   (void)self, (void)state, (void)live;
   for (lane = 0; lane < lanes->count; lane++) counts[lane] = (total - 1) / lanes->count;
-  return SLUICE_OK;
-}
-static sluice_status take(const void* self, void* state, const sluice_lanes* lanes, const uint32_t* counts,
-                          const sluice_rows* rows, uint32_t* victims) {
-  uint32_t lane;
-  (void)self, (void)rows;
-  for (lane = 0; lane < lanes->count; lane++) {
-    sluice_order order = order_of(state, lanes, lane);
-    if (counts[lane])
-      sluice_order_take_lowest(order, scores_of(state, lanes, lane), *order.live, counts[lane], victims);
-    victims += counts[lane];
-  }
   return SLUICE_OK;
 }
 static const sluice_evictor_budget budgets = {SLUICE_EVICTOR_BUDGET_LAYOUT, 1, layer, split, take};
