@@ -31,6 +31,9 @@ po::options_description comparison_options() {
       "mode", po::value<std::string>()->value_name("M"),
       "decode (default): token by token through the cache; chunked: --chunk rows a step")(
       "chunk", po::value<std::string>()->value_name("N"), "rows of a chunk in chunked mode (default 256)")(
+      "details", "a second table: ratios of perplexity, percentiles of the change of probability")(
+      "attention", po::value<std::string>()->value_name("N"),
+      "look into attention at every Nth token: error of its output by layer, share of it on tokens still kept")(
       "fail-if", po::value<std::vector<std::string>>()->composing()->value_name("GATE"),
       "exit 3 if a policy's figure is beyond, as in 'kld>0.05' or 'same_top<0.9'; may repeat");
   options.add(precision_options("exact"));
@@ -41,7 +44,8 @@ struct Job {
   std::vector<int32_t> tokens;
   std::string text_name;
   uint32_t chunk = 1;
-  bool exact = true;
+  uint32_t attention_every = 0;
+  bool exact = true, details = false;
   std::vector<Gate> gates;
   bool reference_is_judged = false;  // by the gates, as any row
 };
@@ -52,6 +56,10 @@ Job read_job(const Words& words) {
   const bool chunked = words.choice("mode", "decode", "decode|chunked") == "chunked";
   if (words.has("chunk") && !chunked) throw Error(words.command + ": --chunk belongs to --mode chunked");
   job.chunk = chunked ? uint32_t(words.integer("chunk", 256, 1, 4096)) : 1;
+  if (words.has("attention") && chunked)
+    throw Error(words.command + ": --attention looks at single tokens: it belongs to --mode decode");
+  job.attention_every = words.has("attention") ? uint32_t(words.integer("attention", 16, 1, 1 << 20)) : 0;
+  job.details = words.has("details") || words.has("attention");
   job.exact = words.choice("precision", "exact", "exact|fast") == "exact";
   job.text_name = words.has("file") ? std::filesystem::path(words.text("file")).filename().string() : "--text";
   return job;
@@ -99,6 +107,7 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   const uint32_t limit = uint32_t(words.integer("tokens", 1024, 2, 1 << 20));
   LockstepOptions options;
   options.exact = job.exact, options.chunk = job.chunk, options.speed = speed, options.stop = &interrupt_flag();
+  options.attention_every = job.attention_every;
   load_model(s, limit + options.speed_room());
   Engine& engine = *s.engine;
   job.tokens = read_tokens(words, engine.tokenizer(), limit);
@@ -178,6 +187,14 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   return conclude(run_lockstep(engine, entries, job.tokens, options));
 }
 
+// What stands on stdout.
+std::string comparison_text(const Comparison& comparison, Format format, bool details) {
+  std::string text = comparison_table(comparison, format);
+  if (details && (format == Format::kText || format == Format::kMarkdown))
+    text += "\n" + details_table(comparison, format);
+  return text;
+}
+
 // A wrong path is told before the work, and so is one that would replace what is read.
 void check_report_path(const Words& words, const Config& config) {
   const std::filesystem::path page = words.text("html");
@@ -229,7 +246,7 @@ int run_compare(std::span<const std::string> args) {
       else
         fmt::print(stderr, "sluice: nothing was scored: {} was not written\n", words->text("html"));
     }
-    write_stdout(comparison_table(comparison, parse_format(format)));
+    write_stdout(comparison_text(comparison, parse_format(format), job.details));
   };
   const Comparison comparison = compare(session, job, !words->has("no-speed"), *words, publish);
   publish(comparison);
@@ -255,7 +272,7 @@ int run_ppl(std::span<const std::string> args) {
   const auto publish = [&](const Comparison& comparison) {
     // Before the policy's row stands the reference, if it is not one itself.
     write_stdout(format == "json" ? to_json(comparison.policies.back()).dump(2) + "\n"
-                                  : comparison_table(comparison, parse_format(format)));
+                                  : comparison_text(comparison, parse_format(format), job.details));
   };
   const Comparison comparison = compare(session, job, false, *words, publish);
   publish(comparison);

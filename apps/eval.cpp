@@ -37,6 +37,9 @@ po::options_description eval_options() {
       "batch", text("N"), "sequences that run together (default: as many as memory allows, up to 16)")(
       "log-samples", "also export every sample, as the harness does")(
       "truncate", "cut prompts at their beginning even if none fits the context")(
+      "fidelity",
+      "also lead each policy through the baseline's answers, token by token: KL divergence, same top token, change of "
+      "probability")(
       "fast-stop", "end a text where its score is settled, in tasks that say when it is")(
       "fail-if", po::value<std::vector<std::string>>()->composing()->value_name("GATE"),
       "exit 3 if a policy's figure is beyond, as in 'flips_lost>5' or 'difference_low<-0.03'; may repeat")(
@@ -106,8 +109,10 @@ std::vector<TaskRequests> ask_all(const ChosenTasks& chosen, const Tokenizer& to
 }
 
 // A gate on a metric that no task has would never fail.
-void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, const Policies& policies) {
+void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, const Policies& policies, bool fidelity) {
   for (const Gate& gate : gates) {
+    if (needs_fidelity(gate) && !fidelity)
+      throw Error(fmt::format("eval: --fail-if '{}' needs --fidelity, which measures {}", gate.text, gate.field));
     if (compares(gate) && policies.entries.size() == 1)
       throw Error(fmt::format("eval: no row can fail --fail-if '{}': the only policy is the baseline", gate.text));
     std::vector<std::string> metrics;
@@ -141,6 +146,9 @@ class Evaluation {
     how.options.exact = wants_exact(words, s_.configs.front());
     how.options.score_window = eval.score_window;
     how.options.stop = &interrupt_flag();
+    how.fidelity = words.has("fidelity");
+    if (how.fidelity && policies_.entries.size() == 1)
+      throw Error("eval: --fidelity holds policies against the baseline, and the baseline is the only one");
     how.fast_stop = words.has("fast-stop"), how.resume = words.has("resume"), how.folder = words.text("out");
     RequestOptions options;
     options.context = std::min(engine.context(), engine.hyper().context);
@@ -161,7 +169,7 @@ class Evaluation {
   bool run(const std::function<void()>& publish_part) {
     if (work_->done() > 0)
       fmt::print(stderr, "sluice: {} samples are there already, {} are to be made\n", work_->done(), work_->left());
-    if (work_->left() > 0) {
+    if (work_->left() > 0 || words_.has("fidelity")) {
       const MemoryPlan plan = work_->plan(result_.batch);
       result_.planned_bytes = plan.total();
       print_plan(plan, result_.batch, free_);
@@ -171,6 +179,7 @@ class Evaluation {
     s_.hang_guard->keep(publish_part);
     try {
       work_->run(result_.batch, done);
+      if (!done.interrupted && words_.has("fidelity")) done.interrupted = !work_->force_answers();
     } catch (const Error&) {
       take(done);
       publish_part();
@@ -260,7 +269,7 @@ int run_eval(std::span<const std::string> args) {
   ChosenTasks chosen = choose_tasks(*words, eval);
   Store store = Store::to_write(words->text("out"));
   Evaluation evaluation(session, *words, eval, std::move(chosen), store);
-  check_gates(gates, evaluation.chosen(), evaluation.policies());
+  check_gates(gates, evaluation.chosen(), evaluation.policies(), words->has("fidelity"));
   const auto publish = [&] { write_stdout(eval_table(evaluation.result(), format)); };
   const bool complete = evaluation.run(publish);
   publish();

@@ -21,6 +21,7 @@ struct Field {
   double lowest = 0, highest = kEndless;
   bool compares = false;  // with the baseline
   Of rows = kAll;
+  bool forces = false;  // measured with --fidelity only
 };
 double flips_of(const MetricRow& m, uint64_t Flips::*way) {
   return m.difference.flips ? double(*m.difference.flips.*way) : kUnknown;
@@ -42,6 +43,11 @@ constexpr Field kFields[] = {
     {"divergence_median",
      [](const EvalRow& r, const MetricRow&) { return r.diverged > 0 ? r.divergence_median : kEndless; }, 0, kEndless,
      true, kTexts},
+    {"kld", [](const EvalRow& r, const MetricRow&) { return r.fidelity.kld_mean; }, 0, kEndless, true, kAll, true},
+    {"kld_p99", [](const EvalRow& r, const MetricRow&) { return r.fidelity.kld_p99; }, 0, kEndless, true, kAll, true},
+    {"same_top", [](const EvalRow& r, const MetricRow&) { return r.fidelity.same_top; }, 0, 1, true, kAll, true},
+    {"ppl_ratio", [](const EvalRow& r, const MetricRow&) { return r.fidelity.ppl_ratio; }, 0, kEndless, true, kAll,
+     true},
     {"generated", [](const EvalRow& r, const MetricRow&) { return r.generated; }, 0, kEndless, false, kTexts},
     {"truncated", [](const EvalRow& r, const MetricRow&) { return r.truncated; }, 0, 1, false, kTexts},
     {"invalid", [](const EvalRow&, const MetricRow& m) { return m.invalid; }, 0, 1, false, kTexts},
@@ -79,6 +85,11 @@ std::vector<Gate> parse_eval_gates(std::span<const std::string> texts) {
 bool compares(const Gate& gate) {
   const Field* field = find_field(gate.field);
   return field && field->compares;
+}
+
+bool needs_fidelity(const Gate& gate) {
+  const Field* field = find_field(gate.field);
+  return field && field->forces;
 }
 
 bool is_metric(const Gate& gate) { return find_field(gate.field) == nullptr; }

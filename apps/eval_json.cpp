@@ -26,6 +26,13 @@ ordered_json against(const EvalRow& row) {
   return all;
 }
 
+ordered_json fidelity(const FidelityFigures& f) {
+  if (f.tokens == 0) return nullptr;
+  ordered_json json = {{"tokens", f.tokens}};
+  add_fidelity(json, f);
+  return json;
+}
+
 ordered_json divergence(const EvalRow& row) {
   return {{"texts", row.diverged},
           {"mean", number_or_null(row.divergence_mean)},
@@ -59,6 +66,7 @@ ordered_json to_json(const EvalRow& row) {
   json["against_baseline"] = against(row);
   json["paired"] = row.paired;
   json["first_divergence"] = divergence(row);
+  json["fidelity"] = fidelity(row.fidelity);
   json["kv"] = to_json(row.kv);
   if (!row.children.empty()) json["subtasks"] = row.children;
   return json;

@@ -27,7 +27,8 @@ std::string where_to_go_on(const StoredRun& found, const std::filesystem::path& 
 
 EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> policies, std::vector<TaskRequests> asked,
                    const How& how)
-    : engine_(engine), store_(store), entries_(policies), asked_(std::move(asked)), options_(how.options) {
+    : engine_(engine), store_(store), entries_(policies), asked_(std::move(asked)), options_(how.options),
+      fidelity_(how.fidelity) {
   const FileHash hash = [&](const std::filesystem::path& file) { return store_.file_sha256(file); };
   std::vector<Identity> identities;
   for (const EvalEntry& entry : entries_) {
@@ -90,10 +91,12 @@ MemoryPlan EvalWork::plan(uint32_t batch) {
   options.batch = batch;
   for (size_t t = 0; t < asked_.size(); t++) {
     const std::vector<EvalJob> left = jobs(t, false), whole = jobs(t, true);
-    if (left.empty()) continue;
+    const auto take = [&](const MemoryPlan& plan) {
+      if (plan.in_arena() >= most.in_arena()) most = plan;
+    };
     options.whole = whole;
-    const MemoryPlan plan = plan_evaluation(engine_, policies_, asked_[t].requests, left, options);
-    if (plan.in_arena() >= most.in_arena()) most = plan;
+    if (!left.empty()) take(plan_evaluation(engine_, policies_, asked_[t].requests, left, options));
+    if (fidelity_) take(forced_plan(t));
   }
   most.weights = engine_.weight_bytes(), most.activations = engine_.activation_bytes();
   return most;
@@ -166,7 +169,19 @@ std::vector<ScoredRun> EvalWork::scored(size_t policy) {
     run.policy = record.policy, run.name = record.task;
     run.version = record.task_version, run.protocol = record.protocol;
     run.info = read_run_info(record);
-    for (const SampleRecord& s : samples(policy, t)) run.samples.push_back(scored_sample(s, run.info));
+    std::map<std::pair<uint64_t, std::string>, FidelityRecord> forced;
+    for (FidelityRecord& r : store_.fidelity(cells_[t][policy].run)) forced[{r.doc_id, r.prompt_key}] = std::move(r);
+    std::map<uint64_t, std::string> answers;  // by document; asked for only where something was measured
+    if (!forced.empty()) {
+      const auto said = spoken(t);
+      for (size_t d = 0; d < said.size(); d++)
+        if (said[d]) answers[asked_[t].subtask->documents[d].id] = said[d]->key;
+    }
+    for (const SampleRecord& s : samples(policy, t)) {
+      ScoredSample& scored = run.samples.emplace_back(scored_sample(s, run.info));
+      const auto found = forced.find({scored.doc_id, scored.key});
+      if (found != forced.end() && found->second.answer == answers[s.doc_id]) scored.forced = found->second.tokens;
+    }
   }
   return runs;
 }

@@ -34,6 +34,7 @@ class EvalWork {
   struct How {
     EvalOptions options;  // answer, progress and batch are set by run()
     bool fast_stop = false, resume = false;
+    bool fidelity = false;         // force_answers() will be called
     std::filesystem::path folder;  // of the store, for messages
   };
   // Throws Error if the store holds samples of these runs and `resume` is not set.
@@ -55,6 +56,10 @@ class EvalWork {
   // What is thrown leaves all finished samples in the store.
   void run(uint32_t batch, Result& result);
 
+  // Once all is answered: leads every policy through the baseline's answers, those of samples that were not led through
+  // the same answer yet. False if it was interrupted; what was measured is in the store.
+  bool force_answers();
+
   // A policy's samples as they are in the store now, those of this run's questions.
   std::vector<ScoredRun> scored(size_t policy);
   // The same with their texts.
@@ -64,6 +69,14 @@ class EvalWork {
  private:
   // Policy by policy, the baseline's first, so that the others can be held against it from the start.
   std::vector<EvalJob> jobs(size_t subtask, bool also_done) const;
+  MemoryPlan forced_plan(size_t subtask);
+  uint32_t baseline() const;  // its index
+  // What the baseline said to each document of a subtask, and its SHA-256.
+  struct Spoken {
+    std::vector<std::vector<int32_t>> texts;  // by request
+    std::string key;
+  };
+  std::vector<std::optional<Spoken>> spoken(size_t subtask);
 
   Engine& engine_;
   Store& store_;
@@ -72,6 +85,7 @@ class EvalWork {
   std::vector<TaskRequests> asked_;
   std::vector<std::vector<EvalCell>> cells_;  // [subtasks][policies]
   EvalOptions options_;
+  bool fidelity_;
   uint64_t left_ = 0, done_ = 0;
 };
 

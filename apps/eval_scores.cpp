@@ -177,6 +177,28 @@ void set_samples(EvalRow& row, const Runs& runs) {
   row.kv = mean_of(all);
 }
 
+// Tokens of a text are no independent draws: errors are those of whole texts.
+void set_fidelity(EvalRow& row, const Runs& runs) {
+  Fidelity fidelity;
+  std::vector<uint64_t> sizes;
+  std::vector<double> klds, nlls, differences, changes;  // sums, by text
+  for (const ScoredRun* run : runs)
+    for (const ScoredSample& s : run->samples) {
+      if (s.forced.empty()) continue;
+      sizes.push_back(s.forced.size());
+      for (auto* sums : {&klds, &nlls, &differences, &changes}) sums->push_back(0);
+      for (const TokenScore& t : s.forced) {
+        fidelity.add({t.nll, t.kld, 0, t.same_top > 0.5f, t.reference_nll});
+        klds.back() += t.kld, nlls.back() += t.nll, differences.back() += double(t.nll) - t.reference_nll;
+        changes.back() += std::exp(-double(t.nll)) - std::exp(-double(t.reference_nll));
+      }
+    }
+  if (sizes.empty()) return;
+  FidelityFigures& f = row.fidelity = fidelity.figures();
+  f.kld_se = grouped_stderr(klds, sizes), f.dp.se = grouped_stderr(changes, sizes);
+  f.ppl_se = f.ppl * grouped_stderr(nlls, sizes), f.ppl_ratio_se = f.ppl_ratio * grouped_stderr(differences, sizes);
+}
+
 EvalRow make_row(const Runs& runs, std::span<const ScoredRun> baseline) {
   const RunInfo& info = runs[0]->info;
   EvalRow row;
@@ -193,6 +215,7 @@ EvalRow make_row(const Runs& runs, std::span<const ScoredRun> baseline) {
     row.only_here += run->samples.size() - both, row.only_baseline += other->samples.size() - both;
   }
   set_samples(row, runs);
+  set_fidelity(row, runs);
   for (size_t at = 0; at < info.metrics.size(); at++) {
     MetricRow& metric = row.metrics.emplace_back();
     metric.metric = info.metrics[at];

@@ -56,6 +56,7 @@ struct ScoredSample {
   double kept_after_prompt = 0, kept = 0;
   uint64_t prompt_tokens = 0, stored = 0, f16 = 0, peak = 0;
   std::vector<KindBytes> bytes;
+  std::vector<TokenScore> forced;  // the baseline's answer through this policy's cache, if that was measured
 };
 ScoredSample scored_sample(const SampleRecord& sample, const RunInfo& info);
 
@@ -97,6 +98,7 @@ struct EvalRow {
   uint64_t least_compressed = 0, too_short = 0;
   double kept_after_prompt = kUnknown, kept = kUnknown;             // shares of tokens
   KvBytes kv;                                                       // means per sample; the peak is the largest
+  FidelityFigures fidelity;                                         // of forced answers; errors are over questions
   uint64_t diverged = 0;                                            // generations that differ from the baseline's
   double divergence_mean = kUnknown, divergence_median = kUnknown;  // the first token that does
 };

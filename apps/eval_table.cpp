@@ -107,6 +107,28 @@ void append(std::vector<Field>& to, std::vector<Field> more) {
   for (Field& field : more) to.push_back(std::move(field));
 }
 
+std::vector<Field> fidelity_fields(const FidelityFigures& f, bool measured) {
+  const auto title = [&](const char* text) { return measured ? text : ""; };  // no column for people without figures
+  const std::string kld = divergence_text(f.kld_mean);
+  return {{{"kld_mean", title("KLD")},
+           shown(f.kld_mean, std::isnan(f.kld_se) ? kld : kld + " ± " + divergence_error_text(f.kld_mean, f.kld_se))},
+          {{"kld_se", ""}, f.kld_se},
+          {{"kld_median", ""}, f.kld_median},
+          {{"kld_p99", title("p99")}, shown(f.kld_p99, divergence_text(f.kld_p99))},
+          {{"kld_max", ""}, f.kld_max},
+          {{"same_top", title("same top")}, share(f.same_top)},
+          {{"ppl_ratio", title("ppl / baseline's")}, shown(f.ppl_ratio, plus_minus_text(f.ppl_ratio, f.ppl_ratio_se, 3))},
+          {{"dp_mean", ""}, f.dp.mean},
+          {{"dp_rms", title("Δp rms")}, share(f.dp.rms)}};
+}
+
+bool forced(const EvalResult& result) {
+  for (const EvalPolicyResult& policy : result.policies)
+    for (const EvalRow& row : policy.rows)
+      if (row.fidelity.tokens > 0) return true;
+  return false;
+}
+
 std::vector<Field> fields_of(const EvalResult& result, const EvalPolicyResult& policy, const EvalRow& row,
                              const MetricRow& m) {
   std::vector<Field> fields = {
@@ -132,6 +154,7 @@ std::vector<Field> fields_of(const EvalResult& result, const EvalPolicyResult& p
   else
     append(fields, difference_fields(MetricRow{}));
   fields.push_back({{"floor", ""}, m.floor});
+  append(fields, fidelity_fields(row.fidelity, forced(result)));
   append(fields, costs(row));
   append(fields, {{{"invalid", "invalid"}, row.generates ? share(m.invalid) : Cell(std::monostate{}, "-")},
                   {{"degenerate", "degenerate"}, share(row.degenerate)},
@@ -187,7 +210,7 @@ std::string footnotes(const EvalResult& result) {
   if (floor)
     text +=
         "floor: the baseline's 95 % interval holds what guessing gives; such a score ranks nothing, its flips and the "
-        "first divergence say more\n";
+        "first divergence say more, and so does the KLD of --fidelity\n";
   if (!acted) text += "never acted: every sequence was too short for the policy to compress anything\n";
   return text.empty() ? "" : "\n" + text;
 }

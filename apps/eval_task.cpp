@@ -198,6 +198,22 @@ TaskRequests make_requests(const Task& task, const Subtask& subtask, const Token
   return asked;
 }
 
+std::vector<std::vector<int32_t>> forced_tokens(const TaskRequests& asked, uint32_t document,
+                                                const SampleRecord& baseline) {
+  const uint32_t first = asked.first[document], n = asked.first[document + 1] - first;
+  std::vector<std::vector<int32_t>> texts(n);
+  if (asked.task->kind == TaskKind::kGenerate) texts[0] = baseline.tokens;
+  if (asked.task->kind == TaskKind::kMultipleChoice) {
+    const auto& choices = std::get<Score>(asked.requests[first].want).continuations;
+    const Json responses = Json::parse(baseline.responses);  // of each choice its responses, as add_choices() wrote them
+    size_t best = 0;
+    for (size_t c = 1; c < choices.size(); c++)
+      if (responses.at(c).at(0).at(0) > responses.at(best).at(0).at(0)) best = c;
+    texts[0] = choices[best];
+  }
+  return texts;
+}
+
 uint64_t document_tokens(const Task& task, const Document& document, const Tokenizer& tokenizer) {
   if (task.kind == TaskKind::kGenerate) return tokenizer.encode_prompt(document.prompt).size() + task.max_tokens;
   const EvalRequest request = scored_choices(document, tokenizer);

@@ -42,4 +42,9 @@ uint64_t document_tokens(const Task& task, const Document& document, const Token
 // The sample of a document; `answers` are those of all its requests, in their order.
 SampleRecord answered(const TaskRequests& asked, uint32_t document, std::span<const Answer> answers);
 
+// The baseline's answers to a document's requests as texts that other policies can be led through: what it generated,
+// the choice that it found most likely, nothing for texts that are measured as they are.
+std::vector<std::vector<int32_t>> forced_tokens(const TaskRequests& asked, uint32_t document,
+                                                const SampleRecord& baseline);
+
 }  // namespace sluice

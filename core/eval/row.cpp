@@ -59,24 +59,15 @@ Row::Row(Engine& engine, const EvalPolicy& policy, const EvalJob& job, const Eva
 }
 
 void Row::prompt(const SequenceCache* prefix) {
-  const uint32_t n = prompt_part(request_, options_.score_window), shared = prefix ? prefix->seen() : 0;
-  assert(shared == 0 || shared < n);
-  const std::span<const int32_t> tokens = std::span(request_.prompt).subspan(shared, n - shared);
   const bool generates = std::holds_alternative<Generate>(request_.want);
   std::vector<float> logits;
-  const LogitSink sink = [&](std::span<const LogitRow> rows) {
-    logits.assign(rows.back().logits.begin(), rows.back().logits.end());
-  };
-  const Want want = generates ? Want::kLast : Want::kNothing;
-  if (prefix)
-    engine_.prompt({cache_.get(), tokens, want}, prefix, options_.exact, sink);
-  else if (n > 0)
-    engine_.feed_prompt(*cache_, tokens, want, options_.exact, sink);
-  answer_.prefix_tokens = shared;
+  answer_.prefix_tokens = feed_prompt_part(
+      engine_, *cache_, request_, prefix, generates ? Want::kLast : Want::kNothing, options_,
+      [&](std::span<const LogitRow> rows) { logits.assign(rows.back().logits.begin(), rows.back().logits.end()); });
   observe_bytes(*cache_, answer_.bytes);
   answer_.bytes.kept_after_prompt = answer_.bytes.kept;
   answer_.prompt_seconds = seconds_since(began_);
-  at_ = n;
+  at_ = prompt_part(request_, options_.score_window);
   if (generates)
     generated_token(logits);
   else

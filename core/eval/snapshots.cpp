@@ -2,6 +2,7 @@
 #include "core/eval/snapshots.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 #include <numeric>
 
@@ -37,6 +38,18 @@ uint32_t prompt_part(const EvalRequest& request, uint32_t score_window) {
   const auto n = uint32_t(request.prompt.size());
   if (std::holds_alternative<Rolling>(request.want)) return 0;
   return std::holds_alternative<Generate>(request.want) ? n : n - std::min(n, score_window);
+}
+
+uint32_t feed_prompt_part(Engine& engine, SequenceCache& cache, const EvalRequest& request, const SequenceCache* prefix,
+                          Want want, const EvalOptions& options, const LogitSink& sink) {
+  const uint32_t n = prompt_part(request, options.score_window), shared = prefix ? prefix->seen() : 0;
+  assert(shared == 0 || shared < n);
+  const std::span<const int32_t> tokens = std::span(request.prompt).subspan(shared, n - shared);
+  if (prefix)
+    engine.prompt({&cache, tokens, want}, prefix, options.exact, sink);
+  else if (n > 0)
+    engine.feed_prompt(cache, tokens, want, options.exact, sink);
+  return shared;
 }
 
 uint32_t shared_prefix(std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,

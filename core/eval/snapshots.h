@@ -13,6 +13,10 @@ namespace sluice {
 // Tokens of a request that go in as a prompt; those that follow are decoded one by one.
 uint32_t prompt_part(const EvalRequest& request, uint32_t score_window);
 
+// Feeds that part, after the snapshot's rows if there is one; returns how many tokens those are.
+uint32_t feed_prompt_part(Engine& engine, SequenceCache& cache, const EvalRequest& request, const SequenceCache* prefix,
+                          Want want, const EvalOptions& options, const LogitSink& sink);
+
 // How many tokens the jobs' requests share that all of their policies can take from a snapshot: 0 where sharing is
 // switched off or worth nothing.
 uint32_t shared_prefix(std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,

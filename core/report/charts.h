@@ -1,4 +1,5 @@
-// The pictures of the comparison page as inline SVG: bytes by kind, quality against bytes, divergence over position.
+// The pictures of the comparison page as inline SVG: bytes by kind, quality against bytes, divergence over position
+// and attention over layers.
 // Colours come from the style sheet by class; what belongs to policy i carries data-index="i".
 #pragma once
 
@@ -25,5 +26,6 @@ std::string marker(const Look& look, double x, double y, double radius, std::str
 std::string bytes_chart(const Comparison& comparison);
 std::string quality_chart(const Comparison& comparison);
 std::string position_chart(const Comparison& comparison);
+std::string attention_chart(const Comparison& comparison);  // empty: nobody looked
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/text.h"
+#include "core/report/attention_figures.h"
 #include "core/report/format.h"
 #include "core/report/json.h"
 #include "core/report/table.h"
@@ -48,6 +49,11 @@ std::vector<Field> fields_of(const Comparison& comparison, const PolicyResult& r
       {{"kld_p99", "KLD p99"}, {row.kld_p99, divergence_text(row.kld_p99)}},
       {{"kld_max", "KLD max"}, {row.kld_max, divergence_text(row.kld_max)}},
       {{"same_top", "same top"}, {row.same_top, percent_text(row.same_top)}},
+      {{"ppl_ratio", ""}, row.ppl_ratio},
+      {{"ppl_ratio_se", ""}, row.ppl_ratio_se},
+      {{"dp_mean", ""}, row.dp.mean},
+      {{"dp_se", ""}, row.dp.se},
+      {{"dp_rms", ""}, row.dp.rms},
       {{"first_divergence", ""}, when(row.first_divergence.has_value(), row.first_divergence.value_or(0))},
       {{"tok_s", "tok/s"}, when(stored && row.tok_s, row.tok_s.value_or(0), fixed_text(row.tok_s.value_or(0), 1))},
       {{"nearest_in_bytes", "", false}, nearest ? Cell(nearest->policy) : Cell()},
@@ -69,6 +75,11 @@ std::vector<Field> fields_of(const Comparison& comparison, const PolicyResult& r
     const uint64_t bytes = found == kv.by_kind.end() ? 0 : found->second;
     fields.push_back({{"kv_by_kind_" + std::string(kind), ""}, when(stored, bytes)});
   }
+  for (size_t i = 0; i < kChangePercentiles; i++)
+    fields.push_back({{fmt::format("dp_{}", kChangeNames[i]), ""}, row.dp.percentiles[i]});
+  const AttentionFigures none, &attention = row.attention ? *row.attention : none;
+  fields.push_back({{"attention_error", ""}, mean_error(attention)});
+  fields.push_back({{"attention_kept", ""}, mass_kept(attention).mean});
   return fields;
 }
 

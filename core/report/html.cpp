@@ -8,6 +8,7 @@
 
 #include "core/base/text.h"
 #include "core/report/assets.h"
+#include "core/report/attention_figures.h"
 #include "core/report/charts.h"
 #include "core/report/format.h"
 #include "core/report/json.h"
@@ -170,6 +171,21 @@ std::string kinds_table(const KvBytes& kv) {
       rows);
 }
 
+// Layer by layer; empty where nobody looked.
+std::string attention_table(const PolicyResult& row) {
+  if (!row.attention || row.reference) return "";
+  const AttentionFigures& attention = *row.attention;
+  std::string rows;
+  for (size_t l = 0; l < attention.output_error.size(); l++) {
+    const MassKept kept = mass_kept(attention, l);
+    rows += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>)", l,
+                        percent_text(attention.output_error[l]), percent_text(kept.mean), percent_text(kept.least));
+  }
+  return fmt::format(
+      R"(<table class="kinds"><thead><tr><th scope="col">layer</th><th scope="col">attention's error</th><th scope="col">attention kept</th><th scope="col">least lane</th></tr></thead><tbody>{}</tbody></table>)",
+      rows);
+}
+
 std::string details_of(const PolicyResult& row, size_t index, const Look& look) {
   std::string facts;
   facts += fact("settings", "settings", clean_utf8(row.settings));
@@ -179,6 +195,10 @@ std::string details_of(const PolicyResult& row, size_t index, const Look& look) 
                        count_text(row.compressed_before_scoring));
   facts += fact("mean NLL", "nll_mean", row.nll_mean, fixed_text(row.nll_mean, 5));
   facts += fact("KLD median", "kld_median", row.kld_median, divergence_text(row.kld_median));
+  facts += fact("ppl / reference's", "ppl_ratio", row.ppl_ratio,
+                plus_minus_text(row.ppl_ratio, row.ppl_ratio_se, 4));
+  facts += fact("Δp mean", "dp.mean", row.dp.mean, percent_text(row.dp.mean, 3));
+  facts += fact("Δp rms", "dp.rms", row.dp.rms, percent_text(row.dp.rms, 2));
   if (row.first_divergence)
     facts += number_fact("first other top token", "first_divergence", *row.first_divergence,
                          "position " + count_text(*row.first_divergence));
@@ -190,7 +210,7 @@ std::string details_of(const PolicyResult& row, size_t index, const Look& look) 
       R"(<details data-index="{}" data-policy="{}"><summary>{}<span class="name">{}</span><span class="quiet">{}</span></summary><div class="body"><dl class="facts">{}</dl>{}</div></details>
 )",
       index, html_text(row.policy), sample(look), html_text(row.policy), html_text(row.settings), facts,
-      kinds_table(row.kv));
+      kinds_table(row.kv) + attention_table(row));
 }
 
 std::string details_section(const Comparison& comparison, const std::vector<Look>& looks) {
@@ -291,6 +311,11 @@ std::string html_report(const Comparison& comparison) {
                         "A line that rises says the error grows with the context. Click a name to hide or show its "
                         "line, double-click to see it alone.",
                         position_chart(comparison));
+  if (const std::string chart = attention_chart(comparison); !chart.empty())
+    out += figure_section("attention", "What attention loses, layer by layer",
+                          "How far each layer's attention output is from the reference row's, over that output's norm. "
+                          "Errors of earlier layers are in it, since each row goes its own way.",
+                          chart);
   out += details_section(comparison, looks);
   out += conditions_section(comparison);
   out += "</main>\n<div id=\"tip\" role=\"status\" hidden></div>\n";

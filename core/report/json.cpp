@@ -32,6 +32,26 @@ ordered_json lanes_json(const KvBytes& kv) {
   return {{"rows", rows}, {"bytes", bytes}};
 }
 
+ordered_json change_json(const ProbabilityChange& dp) {
+  ordered_json out = {
+      {"mean", number_or_null(dp.mean)}, {"se", number_or_null(dp.se)}, {"rms", number_or_null(dp.rms)}};
+  for (size_t i = 0; i < kChangePercentiles; i++)
+    out[std::string(kChangeNames[i])] = number_or_null(dp.percentiles[i]);
+  return out;
+}
+
+ordered_json attention_json(const AttentionFigures& attention) {
+  ordered_json error = ordered_json::array(), mass = ordered_json::array();
+  for (const double e : attention.output_error) error.push_back(number_or_null(e));
+  for (const auto& layer : attention.mass_kept) {
+    ordered_json& lanes = mass.emplace_back(ordered_json::array());
+    for (const double m : layer) lanes.push_back(number_or_null(m));
+  }
+  return {{"positions", attention.positions},
+          {"output_error", error},
+          {"mass_kept", attention.mass_kept.empty() ? ordered_json(nullptr) : mass}};
+}
+
 }  // namespace
 
 ordered_json number_or_null(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
@@ -60,21 +80,28 @@ ordered_json to_json(const KvBytes& kv) {
   return out;
 }
 
+void add_fidelity(ordered_json& out, const FidelityFigures& f) {
+  out["nll_mean"] = number_or_null(f.nll_mean);
+  out["ppl"] = number_or_null(f.ppl);
+  out["ppl_se"] = number_or_null(f.ppl_se);
+  out["kld_mean"] = number_or_null(f.kld_mean);
+  out["kld_se"] = number_or_null(f.kld_se);
+  out["kld_median"] = number_or_null(f.kld_median);
+  out["kld_p99"] = number_or_null(f.kld_p99);
+  out["kld_max"] = number_or_null(f.kld_max);
+  out["same_top"] = number_or_null(f.same_top);
+  out["ppl_ratio"] = number_or_null(f.ppl_ratio);
+  out["ppl_ratio_se"] = number_or_null(f.ppl_ratio_se);
+  out["dp"] = change_json(f.dp);
+}
+
 ordered_json to_json(const PolicyResult& row) {
   ordered_json out;
   out["policy"] = clean_utf8(row.policy);
   out["mode"] = row.mode;
   out["tokens"] = row.tokens;
   out["compressed_before_scoring"] = row.compressed_before_scoring;
-  out["nll_mean"] = number_or_null(row.nll_mean);
-  out["ppl"] = number_or_null(row.ppl);
-  out["ppl_se"] = number_or_null(row.ppl_se);
-  out["kld_mean"] = number_or_null(row.kld_mean);
-  out["kld_se"] = number_or_null(row.kld_se);
-  out["kld_median"] = number_or_null(row.kld_median);
-  out["kld_p99"] = number_or_null(row.kld_p99);
-  out["kld_max"] = number_or_null(row.kld_max);
-  out["same_top"] = number_or_null(row.same_top);
+  add_fidelity(out, row);
   out["first_divergence"] = maybe(row.first_divergence);
   out["tok_s"] = row.tok_s && row.kv.stored ? number_or_null(*row.tok_s) : ordered_json(nullptr);
   out["kv"] = to_json(row.kv);
@@ -88,6 +115,7 @@ ordered_json to_json(const PolicyResult& row) {
   ordered_json& curve = out["kld_curve"] = ordered_json::array();
   for (const CurveBin& bin : row.kld_curve)
     curve.push_back({{"first", bin.first}, {"last", bin.last}, {"kld", number_or_null(bin.kld)}});
+  out["attention"] = row.attention ? attention_json(*row.attention) : ordered_json(nullptr);
   return out;
 }
 

@@ -12,6 +12,8 @@ namespace sluice {
 nlohmann::ordered_json number_or_null(double x);
 nlohmann::ordered_json to_json(const Value& cell);
 nlohmann::ordered_json to_json(const KvBytes& kv);
+// Adds the figures as members, all but the number of tokens.
+void add_fidelity(nlohmann::ordered_json& out, const FidelityFigures& figures);
 nlohmann::ordered_json to_json(const PolicyResult& row);
 nlohmann::ordered_json to_json(const Comparison& comparison);
 

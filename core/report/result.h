@@ -2,6 +2,7 @@
 // html.h. Names of members are the names in JSON (docs/output.md), units are nats, fractions, bytes and tokens.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -49,15 +50,42 @@ struct CurveBin {
   double kld = 0;
 };
 
-struct PolicyResult {
-  std::string policy;                      // the name in tables
-  std::string mode = "decode";             // "decode" or "chunked"
-  uint64_t tokens = 0;                     // scored
-  uint64_t compressed_before_scoring = 0;  // rows coded or evicted when the last token was scored
+// The percentiles of a change of probability, those that llama.cpp's --kl-divergence prints, and their names in JSON.
+inline constexpr size_t kChangePercentiles = 13;
+inline constexpr double kChangeFractions[kChangePercentiles] = {0,    0.001, 0.01, 0.05, 0.1,   0.25, 0.5,
+                                                                0.75, 0.9,   0.95, 0.99, 0.999, 1};
+inline constexpr std::string_view kChangeNames[kChangePercentiles] = {
+    "min", "p0_1", "p1", "p5", "p10", "p25", "median", "p75", "p90", "p95", "p99", "p99_9", "max"};
+
+// How the probability of the token that comes next has changed: the policy's minus the reference's, -1..1.
+struct ProbabilityChange {
+  double mean = kUnknown, se = kUnknown, rms = kUnknown;
+  std::array<double, kChangePercentiles> percentiles;  // by kChangeFractions
+  ProbabilityChange() { percentiles.fill(kUnknown); }
+};
+
+// What the scored tokens say of a policy. All but nll_mean, ppl and ppl_se is against a reference, and unknown without.
+struct FidelityFigures {
+  uint64_t tokens = 0;  // scored
   double nll_mean = kUnknown, ppl = kUnknown, ppl_se = kUnknown;
-  // Against the reference row; unknown when there was none.
+  double ppl_ratio = kUnknown, ppl_ratio_se = kUnknown;  // to the reference's ppl; the error is that of pairs
   double kld_mean = kUnknown, kld_se = kUnknown, kld_median = kUnknown, kld_p99 = kUnknown, kld_max = kUnknown;
   double same_top = kUnknown;  // 0..1
+  ProbabilityChange dp;
+};
+
+// What attention itself loses, seen at some of the positions: [layers], and of the lanes [layers][kv_heads].
+struct AttentionFigures {
+  uint64_t positions = 0;            // looked at
+  std::vector<double> output_error;  // norm of the outputs' difference over that of the reference's outputs
+  // The reference's attention to the tokens that the policy still holds: 0..1. Empty where nothing is evicted.
+  std::vector<std::vector<double>> mass_kept;
+};
+
+struct PolicyResult : FidelityFigures {
+  std::string policy;                      // the name in tables
+  std::string mode = "decode";             // "decode" or "chunked"
+  uint64_t compressed_before_scoring = 0;  // rows coded or evicted when the last token was scored
   std::optional<double> tok_s;
   KvBytes kv;
   std::vector<Stat> stats;
@@ -68,6 +96,7 @@ struct PolicyResult {
   bool reference = false;              // the row the others are measured against
   std::optional<uint64_t> first_divergence;  // the first position whose top token differs from the reference's
   std::vector<CurveBin> kld_curve;           // see bin_curve()
+  std::optional<AttentionFigures> attention;  // where it was asked for
 };
 
 struct MemoryUse {

@@ -82,6 +82,19 @@ double weighted_mean(std::span<const double> means, std::span<const uint64_t> si
   return all == 0 ? kUnknown : sum / double(all);
 }
 
+double grouped_stderr(std::span<const double> sums, std::span<const uint64_t> sizes) {
+  assert(sums.size() == sizes.size());
+  if (sums.size() < 2) return kUnknown;
+  double sum = 0, all = 0, squares = 0;
+  for (size_t i = 0; i < sums.size(); ++i) sum += sums[i], all += double(sizes[i]);
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const double residual = sums[i] - sum / all * double(sizes[i]);
+    squares += residual * residual;
+  }
+  const auto groups = double(sums.size());
+  return std::sqrt(groups / (groups - 1) * squares) / all;
+}
+
 Flips count_flips(std::span<const double> baseline, std::span<const double> scores) {
   assert(baseline.size() == scores.size());
   Flips flips;

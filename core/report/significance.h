@@ -20,6 +20,9 @@ double mean_stderr(std::span<const double> values);
 double pooled_stderr(std::span<const double> stderrs, std::span<const uint64_t> sizes);
 // Of the plain mean of parts.
 double unweighted_stderr(std::span<const double> stderrs);
+// Of a mean over all members of groups that were drawn whole, such as tokens of texts, from the groups' sums and sizes:
+// the ratio estimator's error (Cochran, Sampling Techniques, 1977, chapter 6). Unknown for fewer than two groups.
+double grouped_stderr(std::span<const double> sums, std::span<const uint64_t> sizes);
 double weighted_mean(std::span<const double> means, std::span<const uint64_t> sizes);
 
 // Questions on which two runs disagree.

@@ -122,7 +122,7 @@ PositionScore score_position(const LogProbs& reference, std::span<const float> l
   const double kld = dot + (log_sum - reference.log_sum());
 
   PositionScore score;
-  score.nll = log_sum - logits[target];
+  score.nll = log_sum - logits[target], score.reference_nll = reference.nll(target);
   score.kld = kld < 0 ? 0 : kld;  // rounding; NaN passes
   const auto top = std::find(logits.begin(), logits.end(), peak_logit);
   score.top = top == logits.end() ? 0 : uint32_t(top - logits.begin());
@@ -171,32 +171,50 @@ std::vector<CurveBin> bin_curve(std::span<const double> per_position, size_t max
 void Fidelity::add(const PositionScore& score) {
   if (!score.same_top && !first_divergence_) first_divergence_ = nll_.count();
   nll_.add(score.nll);
+  nll_difference_.add(score.nll - score.reference_nll);
   kld_mean_.add(score.kld);
   kld_.push_back(score.kld);
   same_ += score.same_top;
+  const double change = std::exp(-score.nll) - std::exp(-score.reference_nll);
+  change_mean_.add(change);
+  changes_.push_back(change), changes_squared_ += change * change;
 }
 
 void Fidelity::add_nll(double nll) { nll_.add(nll); }
 
 double Fidelity::ppl() const { return std::exp(nll_.mean()); }
 
+FidelityFigures Fidelity::figures() const {
+  FidelityFigures f;
+  f.tokens = nll_.count();
+  f.nll_mean = nll_.mean();
+  f.ppl = ppl();
+  f.ppl_se = f.ppl * nll_.standard_error();
+  if (kld_.empty()) return f;
+  f.ppl_ratio = std::exp(nll_difference_.mean());
+  f.ppl_ratio_se = f.ppl_ratio * nll_difference_.standard_error();
+  f.kld_mean = kld_mean_.mean();
+  f.kld_se = kld_mean_.standard_error();
+  f.same_top = double(same_) / double(kld_.size());
+  f.dp.mean = change_mean_.mean(), f.dp.se = change_mean_.standard_error();
+  f.dp.rms = std::sqrt(changes_squared_ / double(changes_.size()));
+  // One NaN makes a mean NaN; percentiles of unordered values would only look sound.
+  const auto comparable = [](double mean) { return !std::isnan(mean); };
+  if (std::vector<double> sorted = kld_; comparable(f.kld_mean)) {
+    f.kld_median = percentile(sorted, 0.5);
+    f.kld_p99 = percentile(sorted, 0.99);
+    f.kld_max = sorted.back();
+  }
+  if (std::vector<double> sorted = changes_; comparable(f.dp.mean))
+    for (size_t i = 0; i < kChangePercentiles; i++) f.dp.percentiles[i] = percentile(sorted, kChangeFractions[i]);
+  return f;
+}
+
 void Fidelity::fill(PolicyResult& row) const {
-  row.tokens = nll_.count();
-  row.nll_mean = nll_.mean();
-  row.ppl = ppl();
-  row.ppl_se = row.ppl * nll_.standard_error();
+  static_cast<FidelityFigures&>(row) = figures();
   if (kld_.empty()) return;
-  row.kld_mean = kld_mean_.mean();
-  row.kld_se = kld_mean_.standard_error();
-  row.same_top = double(same_) / double(kld_.size());
   row.first_divergence = first_divergence_;
   row.kld_curve = bin_curve(kld_);
-  std::vector<double> sorted = kld_;
-  const bool comparable = std::none_of(sorted.begin(), sorted.end(), [](double x) { return std::isnan(x); });
-  if (!comparable) return;  // the mean is NaN already; percentiles of unordered values would only look sound
-  row.kld_median = percentile(sorted, 0.5);
-  row.kld_p99 = percentile(sorted, 0.99);
-  row.kld_max = sorted.back();
 }
 
 }  // namespace sluice

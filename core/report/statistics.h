@@ -42,6 +42,7 @@ struct PositionScore {
   double kld = 0;        // KL(reference || policy) >= 0, exactly 0 for equal logits; NaN for NaN logits
   uint32_t top = 0;      // the policy's most likely token
   bool same_top = true;  // as the reference
+  double reference_nll = kUnknown;  // of `target` under the reference
 };
 PositionScore score_position(const LogProbs& reference, std::span<const float> logits, uint32_t target);
 double kl_divergence(const LogProbs& reference, std::span<const float> logits);
@@ -76,13 +77,15 @@ class Fidelity {
   double ppl() const;                    // so far, for a progress line
   double kld_mean() const { return kld_mean_.mean(); }
   std::span<const double> kld() const { return kld_; }
-  // Sets tokens, nll_mean, ppl, ppl_se, all of kld_*, same_top, first_divergence and kld_curve. ppl_se is ppl times
-  // the standard error of the mean NLL (the delta method).
-  void fill(PolicyResult& row) const;
+  // ppl_se is ppl times the standard error of the mean NLL, that of the ratio likewise of the mean difference (the delta
+  // method).
+  FidelityFigures figures() const;
+  void fill(PolicyResult& row) const;  // the figures, first_divergence and kld_curve
 
  private:
-  RunningMean nll_, kld_mean_;
-  std::vector<double> kld_;  // [positions]
+  RunningMean nll_, nll_difference_, kld_mean_, change_mean_;
+  std::vector<double> kld_, changes_;  // [positions]
+  double changes_squared_ = 0;
   uint64_t same_ = 0;
   std::optional<uint64_t> first_divergence_;
 };

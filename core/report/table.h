@@ -46,5 +46,7 @@ std::string write_table(const Table& table, Format format);
 // A comparison: a table for people with the row nearest in bytes named below it, one flat row per policy for CSV,
 // JSON lines and SQL, and the whole comparison as one object for JSON (docs/output.md).
 std::string comparison_table(const Comparison& comparison, Format format);
+// For people: how perplexities and probabilities changed, and attention where it was looked into.
+std::string details_table(const Comparison& comparison, Format format);
 
 }  // namespace sluice

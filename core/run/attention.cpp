@@ -175,7 +175,9 @@ void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t
   }
   if (order_.size() < parts_.size()) attend_coded(layer, a, positions);
   keep_queries(layer, a);
-  if (watch) watch(layer, a);
+  if (!watch) return;
+  ops_.wait();
+  watch(layer, a);
 }
 
 // The queries that evictors want to see of a prompt's last tokens. Whoever ends the layer waits for the queue first.

@@ -46,7 +46,7 @@ class CacheAttention final : public Attention {
   void set_places(const sluice_store* places) { places_ = places; }
   void attend(uint32_t layer, const Activations& a, const uint32_t* positions) override;
 
-  // Sees each layer's activations once attention is done: for tests. Empty: nobody looks.
+  // Sees each layer's activations when attention is done and the queue is empty. Empty: nobody looks.
   std::function<void(uint32_t layer, const Activations& a)> watch;
 
   // Rows that a codec had to decode for attention since the start: 0 for codecs with dot and accumulate.

@@ -80,7 +80,7 @@ class Engine {
   // Makes room for steps of so many rows and prompts of so many tokens now, so that activation_bytes() grows no more.
   void reserve(uint32_t step_rows, uint32_t prompt_tokens);
 
-  // The attention of a precision's queue, whose `watch` tests may set.
+  // The attention of a precision's queue, into which its `watch` looks.
   CacheAttention& attention(bool exact);
   const Weights& weights() const { return *weights_; }
   const Instance& backend() const { return backend_; }

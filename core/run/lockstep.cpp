@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "core/report/statistics.h"
+#include "core/run/attention_probe.h"
 #include "core/run/kv_report.h"
 #include "core/run/policy_builder.h"
 
@@ -67,6 +68,13 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
   for (uint32_t i = 0; i < count; i++)
     if (i != reference) order.push_back(i);
 
+  std::unique_ptr<AttentionProbe> probe;
+  if (options.attention_every > 0 && options.chunk == 1 && reference < count) {
+    std::vector<const SequenceCache*> caches;
+    for (const uint32_t i : order) caches.push_back(runners[i].cache.get());
+    probe = std::make_unique<AttentionProbe>(engine, options.exact, std::move(caches));
+  }
+
   const auto so_far = [&] {
     std::vector<PolicyResult> results(count);
     for (uint32_t i = 0; i < count; i++) {
@@ -88,6 +96,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
       if (c.rescued) r.stats.push_back({"rescued rows", double(c.rescued)});
       if (c.decoded) r.stats.push_back({"rows decoded for the evictor", double(c.decoded)});
     }
+    for (uint32_t i = 0; i < count && probe; i++) results[order[i]].attention = probe->figures(i);
     return results;
   };
   if (options.offer) options.offer(so_far);
@@ -103,6 +112,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
       feeds[i] = {runners[order[i]].cache.get(), tokens.subspan(fed, rows), Want::kAll};
       runners[order[i]].compressed = uint64_t(runners[order[i]].cache->rows_not_dense());
     }
+    if (probe) probe->look(fed % options.attention_every == 0);
     engine.step(feeds, options.exact, [&](std::span<const LogitRow> logits) {
       for (const LogitRow& row : logits)
         if (row.feed == 0 && reference < count) truth[row.row].set(row.logits);

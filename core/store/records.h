@@ -62,4 +62,18 @@ struct SampleRecord {
   std::string prompt_key() const;  // SHA-256 over prompt and arguments
 };
 
+// A token of the baseline's answer, teacher-forced.
+struct TokenScore {
+  float nll = 0, reference_nll = 0;  // under the policy, under the baseline
+  float kld = 0;                     // KL(baseline || policy)
+  float same_top = 0;                // 1: both find the same token most likely
+};
+
+struct FidelityRecord {
+  uint64_t doc_id = 0;
+  std::string prompt_key;  // of the policy's sample
+  std::string answer;      // SHA-256 of the answer that was forced
+  std::vector<TokenScore> tokens;
+};
+
 }  // namespace sluice

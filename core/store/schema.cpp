@@ -81,6 +81,16 @@ CREATE TABLE bytes(
   peak INTEGER NOT NULL,
   PRIMARY KEY(sample, kind)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE fidelity(
+  sample INTEGER PRIMARY KEY REFERENCES samples(sample),
+  answer TEXT NOT NULL,
+  tokens INTEGER NOT NULL,
+  nll REAL,
+  reference_nll REAL,
+  kld REAL,
+  same_top REAL,
+  scores BLOB NOT NULL
+) STRICT;
 CREATE TABLE files(
   path TEXT PRIMARY KEY,
   state TEXT NOT NULL,

@@ -1,4 +1,4 @@
-// The tables of a store and how a file says that it is one: docs/store.md describes what is here. Version 1.
+// The tables of a store and how a file says that it is one: docs/store.md describes what is here. Version 2.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 namespace sluice {
 
 inline constexpr int64_t kStoreApplication = 0x536C7563;  // "Sluc", PRAGMA application_id
-inline constexpr int64_t kStoreVersion = 1;               // PRAGMA user_version
+inline constexpr int64_t kStoreVersion = 2;               // PRAGMA user_version
 
 // Makes the tables in an empty file.
 void create_schema(Database& database);

@@ -107,7 +107,8 @@ void Store::add(int64_t run, const SampleRecord& s) {
   if (old.bind(run).bind(int64_t(s.doc_id)).bind(key).step()) {
     const int64_t sample = old.number(0);
     for (const char* sql : {"DELETE FROM filtered WHERE sample = ?", "DELETE FROM metrics WHERE sample = ?",
-                            "DELETE FROM bytes WHERE sample = ?", "DELETE FROM samples WHERE sample = ?"})
+                            "DELETE FROM bytes WHERE sample = ?", "DELETE FROM fidelity WHERE sample = ?",
+                            "DELETE FROM samples WHERE sample = ?"})
       Statement(*database_, sql).bind(sample).run();
   }
   old.reset();
@@ -170,6 +171,27 @@ void Store::add(int64_t run, const SampleRecord& s) {
   transaction.commit();
 }
 
+void Store::add_fidelity(int64_t run, const FidelityRecord& record) {
+  double nll = 0, reference_nll = 0, kld = 0, same_top = 0;
+  for (const TokenScore& t : record.tokens)
+    nll += t.nll, reference_nll += t.reference_nll, kld += t.kld, same_top += t.same_top;
+  const auto n = double(record.tokens.size());  // 0: the means are NaN, which SQLite keeps as NULL
+  Statement(*database_,
+            "INSERT OR REPLACE INTO fidelity SELECT sample, ?, ?, ?, ?, ?, ?, ? FROM samples WHERE run = ? AND "
+            "doc_id = ? AND prompt_key = ?")
+      .bind(record.answer)
+      .bind(int64_t(record.tokens.size()))
+      .bind(nll / n)
+      .bind(reference_nll / n)
+      .bind(kld / n)
+      .bind(same_top / n)
+      .bind_bytes(std::as_bytes(std::span(record.tokens)))
+      .bind(run)
+      .bind(int64_t(record.doc_id))
+      .bind(record.prompt_key)
+      .run();
+}
+
 std::string Store::file_sha256(const std::filesystem::path& file) {
   struct stat now {};
   const std::string path = std::filesystem::weakly_canonical(file).string();
@@ -210,6 +232,22 @@ std::set<std::pair<uint64_t, std::string>> Store::done(int64_t run) {
   rows.bind(run);
   while (rows.step()) keys.emplace(uint64_t(rows.number(0)), rows.text(1));
   return keys;
+}
+
+std::vector<FidelityRecord> Store::fidelity(int64_t run) {
+  std::vector<FidelityRecord> records;
+  Statement rows(*database_,
+                 "SELECT doc_id, prompt_key, answer, scores FROM fidelity JOIN samples USING(sample) WHERE run = ? "
+                 "ORDER BY doc_id, sample");
+  rows.bind(run);
+  while (rows.step()) {
+    FidelityRecord& r = records.emplace_back();
+    r.doc_id = uint64_t(rows.number(0)), r.prompt_key = rows.text(1), r.answer = rows.text(2);
+    const std::span<const std::byte> scores = rows.bytes(3);
+    r.tokens.resize(scores.size() / sizeof(TokenScore));
+    if (!r.tokens.empty()) std::memcpy(r.tokens.data(), scores.data(), r.tokens.size() * sizeof(TokenScore));
+  }
+  return records;
 }
 
 std::vector<SampleRecord> Store::samples(int64_t run) {

@@ -33,6 +33,8 @@ class Store {
   int64_t begin_run(const RunRecord& record);
   // In one transaction. A sample that is there already is replaced.
   void add(int64_t run, const SampleRecord& sample);
+  // Of a sample that is there. What was known of it before is replaced.
+  void add_fidelity(int64_t run, const FidelityRecord& record);
   void set_details(int64_t run, std::string_view json);
   // Of the file's contents; kept, so that a large file is not read again until its size, time or inode changes.
   std::string file_sha256(const std::filesystem::path& file);
@@ -43,6 +45,8 @@ class Store {
   std::set<std::pair<uint64_t, std::string>> done(int64_t run);
   // In order of doc_id.
   std::vector<SampleRecord> samples(int64_t run);
+  // Those that were measured, in order of doc_id.
+  std::vector<FidelityRecord> fidelity(int64_t run);
 
  private:
   Store(std::unique_ptr<StoreLock> lock, std::unique_ptr<Database> database);
