@@ -160,9 +160,10 @@ int run_diff(std::span<const std::string> args) {
   const std::vector<Gate> gates = parse_eval_gates(words->list("fail-if"));
   for (const Gate& gate : gates)
     if (needs_fidelity(gate))
-      throw Error(fmt::format("diff: --fail-if '{}': {} is held against the baseline of one evaluation; "
-                              "`sluice eval --fidelity` judges it",
-                              gate.text, gate.field));
+      throw Error(
+          fmt::format("diff: --fail-if '{}': {} is held against the baseline of one evaluation; "
+                      "`sluice eval --fidelity` judges it",
+                      gate.text, gate.field));
   Side a = open_side(words->positional[0]), b = open_side(words->positional[1]);
   std::vector<PolicyDifference> differences;
   for (const auto& pair : choose_pairs(a, b)) differences.push_back(compare(a, b, pair));

@@ -30,7 +30,10 @@ po::options_description eval_options() {
                         "tasks, groups or subtasks by name, or task files; --list shows them")(
       "out", text("DIR"), "the folder of the store and of exported results")(
       "resume", "keep the samples that DIR has of this very run and make those that are missing")(
-      "limit", text("N"), "the first N questions of each subtask")(
+      "limit", text("N"), "the first N questions of each subtask, or a share of them as in 0.1")(
+      "draw", text("N"), "N questions of each task, drawn at random, every subtask in proportion to its size")(
+      "seed", text("S"), "of --draw (default 1234)")("max-tokens", text("N"),
+                                                     "generate at most N tokens, where a task would have more")(
       "samples", text("FILE"), "questions by number, JSON as in {\"gsm8k_cot\": [0, 7]}")(
       "shots", text("N"), "examples before each question, instead of the task's own number")(
       "data", text("DIR"), "the folder with the tasks' data (default: $SLUICE_DATA, ~/.cache/sluice/data)")(
@@ -39,8 +42,7 @@ po::options_description eval_options() {
       "truncate", "cut prompts at their beginning even if none fits the context")(
       "fidelity",
       "also lead each policy through the baseline's answers, token by token: KL divergence, same top token, change of "
-      "probability")(
-      "fast-stop", "end a text where its score is settled, in tasks that say when it is")(
+      "probability")("fast-stop", "end a text where its score is settled, in tasks that say when it is")(
       "fail-if", po::value<std::vector<std::string>>()->composing()->value_name("GATE"),
       "exit 3 if a policy's figure is beyond, as in 'flips_lost>5' or 'difference_low<-0.03'; may repeat")(
       "list", "show the tasks and end");
@@ -155,7 +157,9 @@ class Evaluation {
     options.fast_stop = how.fast_stop, options.truncate = words.has("truncate");
     result_.context = options.context, result_.score_window = eval.score_window;
     result_.precision = how.options.exact ? "exact" : "fast";
-    result_.limit = chosen_.options.limit;
+    if (chosen_.options.limit) result_.limit = *chosen_.options.limit;
+    if (chosen_.options.limit_share) result_.limit = *chosen_.options.limit_share;
+    result_.draw = chosen_.draw;
     work_ = std::make_unique<EvalWork>(engine, store_, policies_.entries, ask_all(chosen_, engine.tokenizer(), options),
                                        how);
     const int64_t rows = words.integer("batch", eval.batch, words.has("batch") ? 1 : 0, 65536);

@@ -1,5 +1,5 @@
-// EvalWork::force_answers() of eval_run.h: the baseline's answers from the store, through every policy's cache, and what
-// that shows back into the store.
+// EvalWork::force_answers() of eval_run.h: the baseline's answers from the store, through every policy's cache, and
+// what that shows back into the store.
 #include <fmt/format.h>
 
 #include <algorithm>

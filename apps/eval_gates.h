@@ -7,9 +7,9 @@
 namespace sluice {
 
 std::vector<Gate> parse_eval_gates(std::span<const std::string> texts);
-bool compares(const Gate& gate);   // its figure is one against a baseline
+bool compares(const Gate& gate);        // its figure is one against a baseline
 bool needs_fidelity(const Gate& gate);  // its figure is only there with --fidelity
-bool is_metric(const Gate& gate);  // its figure is a task's metric
+bool is_metric(const Gate& gate);       // its figure is a task's metric
 // All rows of tasks that were asked for, each metric by itself. `who` stands before the task in messages.
 int judge(std::span<const Gate> gates, const std::string& who, std::span<const EvalRow> rows);
 

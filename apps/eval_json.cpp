@@ -83,6 +83,7 @@ ordered_json eval_json(const EvalResult& result) {
                      {"precision", result.precision}};
   json["batch"] = result.batch, json["score_window"] = result.score_window, json["context"] = result.context;
   json["limit"] = result.limit ? ordered_json(*result.limit) : ordered_json(nullptr);
+  json["draw"] = result.draw ? ordered_json(*result.draw) : ordered_json(nullptr);
   json["note"] = clean_utf8(result.note);
   json["asked"] = result.asked, json["generated"] = result.generated, json["seconds"] = result.seconds;
   json["tok_s"] =

@@ -27,7 +27,11 @@ std::string where_to_go_on(const StoredRun& found, const std::filesystem::path& 
 
 EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> policies, std::vector<TaskRequests> asked,
                    const How& how)
-    : engine_(engine), store_(store), entries_(policies), asked_(std::move(asked)), options_(how.options),
+    : engine_(engine),
+      store_(store),
+      entries_(policies),
+      asked_(std::move(asked)),
+      options_(how.options),
       fidelity_(how.fidelity) {
   const FileHash hash = [&](const std::filesystem::path& file) { return store_.file_sha256(file); };
   std::vector<Identity> identities;

@@ -110,16 +110,17 @@ void append(std::vector<Field>& to, std::vector<Field> more) {
 std::vector<Field> fidelity_fields(const FidelityFigures& f, bool measured) {
   const auto title = [&](const char* text) { return measured ? text : ""; };  // no column for people without figures
   const std::string kld = divergence_text(f.kld_mean);
-  return {{{"kld_mean", title("KLD")},
-           shown(f.kld_mean, std::isnan(f.kld_se) ? kld : kld + " ± " + divergence_error_text(f.kld_mean, f.kld_se))},
-          {{"kld_se", ""}, f.kld_se},
-          {{"kld_median", ""}, f.kld_median},
-          {{"kld_p99", title("p99")}, shown(f.kld_p99, divergence_text(f.kld_p99))},
-          {{"kld_max", ""}, f.kld_max},
-          {{"same_top", title("same top")}, share(f.same_top)},
-          {{"ppl_ratio", title("ppl / baseline's")}, shown(f.ppl_ratio, plus_minus_text(f.ppl_ratio, f.ppl_ratio_se, 3))},
-          {{"dp_mean", ""}, f.dp.mean},
-          {{"dp_rms", title("Δp rms")}, share(f.dp.rms)}};
+  return {
+      {{"kld_mean", title("KLD")},
+       shown(f.kld_mean, std::isnan(f.kld_se) ? kld : kld + " ± " + divergence_error_text(f.kld_mean, f.kld_se))},
+      {{"kld_se", ""}, f.kld_se},
+      {{"kld_median", ""}, f.kld_median},
+      {{"kld_p99", title("p99")}, shown(f.kld_p99, divergence_text(f.kld_p99))},
+      {{"kld_max", ""}, f.kld_max},
+      {{"same_top", title("same top")}, share(f.same_top)},
+      {{"ppl_ratio", title("ppl / baseline's")}, shown(f.ppl_ratio, plus_minus_text(f.ppl_ratio, f.ppl_ratio_se, 3))},
+      {{"dp_mean", ""}, f.dp.mean},
+      {{"dp_rms", title("Δp rms")}, share(f.dp.rms)}};
 }
 
 bool forced(const EvalResult& result) {

@@ -205,7 +205,8 @@ std::vector<std::vector<int32_t>> forced_tokens(const TaskRequests& asked, uint3
   if (asked.task->kind == TaskKind::kGenerate) texts[0] = baseline.tokens;
   if (asked.task->kind == TaskKind::kMultipleChoice) {
     const auto& choices = std::get<Score>(asked.requests[first].want).continuations;
-    const Json responses = Json::parse(baseline.responses);  // of each choice its responses, as add_choices() wrote them
+    const Json responses =
+        Json::parse(baseline.responses);  // of each choice its responses, as add_choices() wrote them
     size_t best = 0;
     for (size_t c = 1; c < choices.size(); c++)
       if (responses.at(c).at(0).at(0) > responses.at(best).at(0).at(0)) best = c;

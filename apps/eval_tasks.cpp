@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/json_file.h"
 #include "core/base/text.h"
+#include "core/tasks/draw.h"
 #include "core/tasks/task_file.h"
 
 namespace sluice {
@@ -108,6 +110,18 @@ void use_gear(std::vector<std::string>& names, const TaskOptions& options, const
   }
 }
 
+// N questions, or as the harness has it a share of them.
+void set_limit(const Words& words, TaskOptions& options) {
+  const double limit = words.number("limit", 0, 0, UINT32_MAX);
+  if (limit > 0 && limit < 1)
+    options.limit_share = limit;
+  else if (limit >= 1 && limit == std::floor(limit))
+    options.limit = uint32_t(limit);
+  else
+    throw Error(fmt::format("eval: --limit {} is neither a number of questions nor a share above 0 and below 1",
+                            words.text("limit")));
+}
+
 bool same(const EvalConfig& a, const EvalConfig& b) {
   return a.tasks == b.tasks && a.protocol == b.protocol && a.data == b.data && a.limit == b.limit &&
          a.batch == b.batch && a.score_window == b.score_window;
@@ -132,11 +146,15 @@ ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval) {
   ChosenTasks chosen;
   TaskOptions& options = chosen.options;
   options.data = words.has("data") ? std::filesystem::path(words.text("data")) : eval.data;
-  if (words.has("limit") && words.has("samples"))
-    throw Error("eval: --limit and --samples exclude each other: both say which questions are asked");
+  const bool draws = words.has("draw");
+  if (int(words.has("limit")) + int(words.has("samples")) + int(draws) > 1)
+    throw Error("eval: --limit, --samples and --draw exclude each other: each says which questions are asked");
+  if (words.has("seed") && !draws) throw Error("eval: --seed belongs to --draw");
+  if (draws) chosen.draw = uint32_t(words.integer("draw", 0, 1, UINT32_MAX));
+  const uint64_t draw_seed = uint64_t(words.integer("seed", 1234, 0, INT64_MAX));
   if (words.has("limit"))
-    options.limit = uint32_t(words.integer("limit", 0, 1, UINT32_MAX));
-  else if (eval.limit > 0 && !words.has("samples"))
+    set_limit(words, options);
+  else if (eval.limit > 0 && !words.has("samples") && !draws)
     options.limit = eval.limit;
   if (words.has("shots")) options.shots = uint32_t(words.integer("shots", 0, 0, 1000));
   std::vector<std::string> names = task_names(words, eval);
@@ -147,6 +165,11 @@ ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval) {
   chosen.tasks = load_tasks(names, options);
   samples.erase("");
   take_samples(chosen.tasks, samples, options, words.text("samples"));
+  const auto longest = uint32_t(words.integer("max-tokens", UINT32_MAX, 1, UINT32_MAX));
+  for (Task& task : chosen.tasks) {
+    if (chosen.draw) draw_documents(task, *chosen.draw, draw_seed);
+    task.max_tokens = std::min(task.max_tokens, longest);
+  }
   return chosen;
 }
 

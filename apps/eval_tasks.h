@@ -18,6 +18,7 @@ EvalConfig shared_eval(std::span<const Config> configs);
 
 struct ChosenTasks {
   TaskOptions options;
+  std::optional<uint32_t> draw;  // of each task so many, drawn with options.seed
   std::vector<Task> tasks;
 };
 // Error where nothing says which tasks, and whatever load_tasks() finds wrong.

@@ -32,13 +32,15 @@ Examples:
     {"compare", "several policies in lockstep over one text", R"(CONFIG... --file F | --text S [--tokens N] [--html OUT]
 
 Feeds the same tokens to every policy, token by token through its compressed cache, and measures each against the
-F16 cache: perplexity, KL divergence, top token, stored bytes by kind, tok/s.
+F16 cache: perplexity, KL divergence, top token, stored bytes by kind, tok/s. --details adds the change of probability as
+llama.cpp's --kl-divergence has it, --attention N what attention itself loses.
 
 --fail-if takes FIELD>NUMBER or FIELD<NUMBER, in quotes. Fields: kld (or kld_mean), kld_p99, kld_max, nll_mean, ppl,
 same_top, tok_s, bytes, peak_bytes, ratio, bits_per_element; what they are stands in docs/output.md.
 
 Examples:
   sluice compare configs/demo.toml --file book.txt --tokens 512 --html out/compare.html
+  sluice compare configs/h2o20.toml configs/sieve20.toml --file book.txt --attention 16
   sluice compare configs/gear2.toml configs/group2.toml --file book.txt --fail-if 'kld>0.3')",
      run_compare},
     {"ppl", "perplexity and KL divergence of one policy",
@@ -58,14 +60,19 @@ Asks the questions of tasks under every policy, with prompts, filters and scores
 DIR/samples.sqlite when it is done: Ctrl-C, a crash or kill -9 lose those under way and no other, and --resume makes what
 is missing. At the end come a table on stdout and the harness's files in DIR.
 
+--fidelity also leads every policy through the baseline's answers and says how far each token's distribution strays: where
+scores are too coarse, or the model is guessing, that still tells policies apart.
+
 --fail-if takes FIELD>NUMBER or FIELD<NUMBER, in quotes, of every task and metric: exact_match, acc, acc_norm,
-word_perplexity, difference, difference_low, flips_lost, mcnemar_p, invalid, truncated, degenerate, ratio and others;
+word_perplexity, difference, difference_low, flips_lost, mcnemar_p, kld (with --fidelity), invalid, truncated, ratio and
+others;
 what they are stands in docs/output.md.
 
 Examples:
   sluice eval --list
   sluice eval configs/gear2.toml configs/h2o20.toml --tasks gsm8k_cot,mmlu --limit 40 --out out/eval
   sluice eval configs/gear2.toml --tasks mmlu_anatomy --data configs/tasks/sample --out out/eval --resume
+  sluice eval configs/gear2.toml --tasks gsm8k_cot --limit 100 --out out/eval --fidelity --fail-if 'kld>0.2'
   sluice eval configs/demo.toml --tasks gsm8k_cot --samples questions.json --out out/eval --fail-if 'flips_lost>5')",
      run_eval},
     {"diff", "two evaluations on the same questions", R"(A B [-o FORMAT] [--fail-if GATE]

@@ -291,6 +291,81 @@ TEST_F(CliEval, GatesJudgePoliciesNotTheBaseline) {
   EXPECT_THAT(wrong.err, HasSubstr("there is no field \"flips\""));
 }
 
+TEST_F(CliEval, AnswersAreForcedThroughEveryPolicy) {
+  const auto forced = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"--limit", "4", "--out", path("out"), "--json", "--fidelity"};
+    words.insert(words.end(), more.begin(), more.end());
+    return adds(words);
+  };
+  const Outcome ran = forced({"--fail-if", "kld<0"});
+  EXPECT_EQ(ran.code, 2) << "a KLD is never below 0";
+  const Outcome measured = forced({});
+  ASSERT_EQ(measured.code, 0) << measured.err;
+  EXPECT_THAT(measured.err, HasSubstr("memory at most"));
+  const json policies = json::parse(measured.out)["policies"];
+  uint64_t spoken = 0;
+  Store store = Store::to_read(folder_ / "out");
+  for (const StoredRun& run : store.runs())
+    if (run.record.policy == "full")
+      for (const SampleRecord& s : store.samples(run.run)) spoken += s.tokens.size();
+  EXPECT_TRUE(policies[0]["tasks"]["adds"]["fidelity"].is_null());
+  for (const size_t p : {1, 2}) {
+    const json& f = policies[p]["tasks"]["adds"]["fidelity"];
+    EXPECT_EQ(f["tokens"], spoken);
+    EXPECT_GT(f["kld_mean"], 0);
+    EXPECT_GT(f["kld_se"], 0);
+    EXPECT_LE(f["same_top"], 1);
+    EXPECT_TRUE(f["dp"]["p99_9"].is_number());
+  }
+  // It is in the store: nothing is measured again, and a run without the flag still shows it.
+  const Outcome again = adds({"--limit", "4", "--out", path("out"), "--json", "--resume"});
+  EXPECT_EQ(json::parse(again.out)["policies"][1]["tasks"]["adds"]["fidelity"],
+            policies[1]["tasks"]["adds"]["fidelity"]);
+  // More questions: only theirs.
+  const Outcome more =
+      adds({"--limit", "6", "--out", path("out"), "--json", "--resume", "--fidelity", "--fail-if", "kld<1e9"});
+  EXPECT_EQ(more.code, 3) << more.err;
+  EXPECT_THAT(more.err, HasSubstr("evicted adds exact_match,last does not pass: kld is "));
+  EXPECT_GT(json::parse(more.out)["policies"][1]["tasks"]["adds"]["fidelity"]["tokens"], spoken);
+  const Outcome unmeasured = adds({"--limit", "4", "--out", path("other"), "--fail-if", "kld>1"});
+  EXPECT_EQ(unmeasured.code, 2);
+  EXPECT_THAT(unmeasured.err, HasSubstr("needs --fidelity"));
+  // Choices and measured texts have answers too.
+  const Outcome kinds = sampled({coded_, "--tasks", "mmlu_anatomy,wikitext", "--limit", "2", "--out", path("kinds"),
+                                 "--json", "--fidelity", "--set", "model.context=600"});
+  ASSERT_EQ(kinds.code, 0) << kinds.err;
+  const json tasks = json::parse(kinds.out)["policies"][1]["tasks"];
+  EXPECT_EQ(tasks["mmlu_anatomy"]["fidelity"]["tokens"], 2);  // " A" is one token, of each question
+  EXPECT_GT(tasks["wikitext"]["fidelity"]["tokens"], 100);
+}
+
+TEST_F(CliEval, QuestionsAreDrawnAndLengthsCut) {
+  const auto ids = [&](const std::string& out) {
+    std::vector<uint64_t> all;
+    Store store = Store::to_read(folder_ / out);
+    for (const SampleRecord& s : store.samples(store.runs()[0].run)) {
+      all.push_back(s.doc_id);
+      EXPECT_LE(s.tokens.size(), 5u);
+      EXPECT_THAT(s.arguments, HasSubstr("\"max_gen_toks\":5"));
+    }
+    return all;
+  };
+  const auto draw = [&](const std::string& out, const std::string& seed) {
+    const Outcome ran = adds({"--draw", "6", "--seed", seed, "--max-tokens", "5", "--out", path(out), "--json"});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(json::parse(ran.out)["draw"], 6);
+    return ids(out);
+  };
+  const auto one = draw("one", "7");
+  EXPECT_EQ(one.size(), 6u);
+  EXPECT_EQ(draw("again", "7"), one);
+  EXPECT_NE(draw("other", "8"), one);
+  EXPECT_EQ(adds({"--draw", "6", "--limit", "2", "--out", path("x")}).code, 2);
+  EXPECT_EQ(adds({"--seed", "6", "--out", path("x")}).code, 2);
+  for (const char* limit : {"0", "1.5", "-2", "x"})
+    EXPECT_EQ(adds({"--limit", limit, "--out", path("x")}).code, 2) << limit;
+}
+
 TEST_F(CliEval, SamplesAreChosenByNumber) {
   std::ofstream(folder_ / "chosen.json") << R"({"mmlu_anatomy": [7, 2]})";
   const Outcome ran = sampled(

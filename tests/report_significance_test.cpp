@@ -44,6 +44,17 @@ TEST(Stderr, PoolsPartsOfOneDocument) {
   EXPECT_DOUBLE_EQ(weighted_mean(std::vector<double>{0.5, 1.0}, std::vector<uint64_t>{30, 10}), 0.625);
 }
 
+TEST(Stderr, OfGroupsDrawnWhole) {
+  // The mean is 20 / 8 = 2.5, so sums are off by 4 - 5, 7 - 7.5 and 9 - 7.5.
+  const std::vector<double> sums = {4, 7, 9};
+  const std::vector<uint64_t> sizes = {2, 3, 3};
+  EXPECT_DOUBLE_EQ(grouped_stderr(sums, sizes), std::sqrt(3.0 / 2 * (1 + 0.25 + 2.25)) / 8);
+  // Groups of one are plain draws.
+  const std::vector<double> values = {0.5, 1, 0.25, 2};
+  EXPECT_DOUBLE_EQ(grouped_stderr(values, std::vector<uint64_t>{1, 1, 1, 1}), mean_stderr(values));
+  EXPECT_TRUE(std::isnan(grouped_stderr(std::vector<double>{1}, std::vector<uint64_t>{4})));
+}
+
 TEST(Flips, AreCountedEachWay) {
   const std::vector<double> baseline = {1, 1, 0, 0, 1, 0}, scores = {1, 0, 1, 0, 0, 0};
   const Flips flips = count_flips(baseline, scores);

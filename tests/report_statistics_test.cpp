@@ -72,6 +72,7 @@ TEST_P(Sizes, AgreeWithTheSlowReference) {
     EXPECT_NEAR(score.nll, double(slow_log_sum(other) - other[target]), allowed(n, 1 + std::fabs(slow_log_sum(other))));
     EXPECT_EQ(score.top, uint32_t(std::max_element(other.begin(), other.end()) - other.begin()));
     EXPECT_EQ(score.same_top, score.top == reference.top());
+    EXPECT_EQ(score.reference_nll, reference.nll(target));
     EXPECT_EQ(reference.top(), argmax(base));
     EXPECT_NEAR(reference.nll(target), double(lse - base[target]), allowed(n, 1 + std::fabs(lse)));
     for (size_t i = 0; i < n; ++i) {
@@ -213,6 +214,27 @@ TEST(Fidelity, FillsARow) {
   EXPECT_EQ(row.first_divergence, 2u);
   ASSERT_EQ(row.kld_curve.size(), 4u);
   EXPECT_EQ(row.kld_curve[0].kld, 0.5);
+}
+
+TEST(Fidelity, ChangesOfProbabilityAndPerplexityAreThoseOfPairs) {
+  Fidelity fidelity;
+  const std::vector<double> p = {0.5, 0.25, 0.1, 0.8}, reference = {0.4, 0.5, 0.1, 0.6};
+  for (size_t i = 0; i < 4; ++i) fidelity.add({-std::log(p[i]), 0.1, 0, true, -std::log(reference[i])});
+  const FidelityFigures f = fidelity.figures();
+  // Changes 0.1, -0.25, 0, 0.2: mean 0.0125, squares 0.01 + 0.0625 + 0.04.
+  EXPECT_NEAR(f.dp.mean, 0.0125, 1e-15);
+  EXPECT_NEAR(f.dp.rms, std::sqrt(0.1125 / 4), 1e-15);
+  EXPECT_NEAR(f.dp.se, std::sqrt((0.1125 - 4 * 0.0125 * 0.0125) / 3 / 4), 1e-15);
+  EXPECT_NEAR(f.dp.percentiles.front(), -0.25, 1e-15);
+  EXPECT_NEAR(f.dp.percentiles[6], 0.05, 1e-15);  // the median, between 0 and 0.1
+  EXPECT_NEAR(f.dp.percentiles.back(), 0.2, 1e-15);
+  // The geometric mean of reference / p.
+  EXPECT_NEAR(f.ppl_ratio, std::pow(0.8 * 2 * 1 * 0.75, 0.25), 1e-14);
+  std::vector<double> logs = {std::log(0.8), std::log(2.0), 0, std::log(0.75)};
+  double mean = 0, squares = 0;
+  for (const double x : logs) mean += x / 4;
+  for (const double x : logs) squares += (x - mean) * (x - mean);
+  EXPECT_NEAR(f.ppl_ratio_se, f.ppl_ratio * std::sqrt(squares / 3 / 4), 1e-14);
 }
 
 TEST(Fidelity, WithoutAReferenceThereIsNoDivergence) {

@@ -57,6 +57,44 @@ TEST(Store, GivesBackWhatWasPutIn) {
   EXPECT_TRUE(store.samples(runs[1].run).empty());
 }
 
+TEST(Store, FidelityGoesWithItsSample) {
+  const ScratchFolder folder;
+  Store store = Store::to_write(folder.path());
+  const int64_t run = store.begin_run(record()), other = store.begin_run(record("gear4"));
+  const SampleRecord s = sample(7);
+  store.add(run, s);
+  FidelityRecord f{7, s.prompt_key(), "abc", {{1, 0.5f, 0.25f, 1}, {3, 0.5f, 0.75f, 0}}};
+  store.add_fidelity(run, f);
+  f.doc_id = 8;  // of no sample
+  store.add_fidelity(run, f);
+  EXPECT_TRUE(store.fidelity(other).empty());
+  std::vector<FidelityRecord> found = store.fidelity(run);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].doc_id, 7u);
+  EXPECT_EQ(found[0].prompt_key, s.prompt_key());
+  EXPECT_EQ(found[0].answer, "abc");
+  ASSERT_EQ(found[0].tokens.size(), 2u);
+  EXPECT_EQ(found[0].tokens[1].nll, 3);
+  EXPECT_EQ(found[0].tokens[1].kld, 0.75f);
+  EXPECT_EQ(found[0].tokens[1].same_top, 0);
+  // The means stand beside them, for people.
+  Database file(folder / "samples.sqlite", Database::Open::kRead);
+  Statement means(file, "SELECT tokens, nll, reference_nll, kld, same_top FROM fidelity");
+  ASSERT_TRUE(means.step());
+  EXPECT_EQ(means.number(0), 2);
+  EXPECT_EQ(means.real(1), 2);
+  EXPECT_EQ(means.real(2), 0.5);
+  EXPECT_EQ(means.real(3), 0.5);
+  EXPECT_EQ(means.real(4), 0.5);
+  f.doc_id = 7, f.answer = "abd", f.tokens.clear();
+  store.add_fidelity(run, f);
+  found = store.fidelity(run);
+  ASSERT_EQ(found.size(), 1u) << "the last one counts";
+  EXPECT_TRUE(found[0].tokens.empty());
+  store.add(run, s);
+  EXPECT_TRUE(store.fidelity(run).empty()) << "a sample made anew was not measured";
+}
+
 // Whatever an answer follows from makes another run; what does not, does not.
 TEST(Store, ResumingNeverMixes) {
   const std::string key = record().key();

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <set>
 
 #include "core/base/error.h"
+#include "core/tasks/draw.h"
 #include "core/tasks/task.h"
 #include "support/scratch_folder.h"
 
@@ -37,6 +39,16 @@ std::string complaint(const std::vector<std::string>& names, const TaskOptions& 
   return "no complaint";
 }
 
+// Ids that are drawn, by subtask.
+std::map<std::string, std::vector<uint32_t>> drawn(const std::string& name, uint32_t count, uint64_t seed) {
+  Task task = load_task(name, sample());
+  draw_documents(task, count, seed);
+  std::map<std::string, std::vector<uint32_t>> ids;
+  for (const Subtask& subtask : task.subtasks)
+    for (const Document& document : subtask.documents) ids[subtask.name].push_back(document.id);
+  return ids;
+}
+
 // A task of one's own in a folder of the test's, and what is said of it.
 class OwnTask {
  public:
@@ -67,6 +79,43 @@ files = { test = "own.jsonl" }
 [metric]
 names = ["exact_match"]
 )";
+
+TEST(Tasks, DrawnDocumentsAreSpreadOverSubtasks) {
+  const Task whole = load_task("mmlu", sample());
+  uint64_t all = 0;
+  for (const Subtask& subtask : whole.subtasks) all += subtask.documents.size();
+  ASSERT_GT(whole.subtasks.size(), 1u);
+  const uint32_t count = uint32_t(all / 2);
+  const auto one = drawn("mmlu", count, 1);
+  uint64_t sum = 0;
+  for (const Subtask& subtask : whole.subtasks) {
+    const auto found = one.find(subtask.name);
+    const uint64_t n = found == one.end() ? 0 : found->second.size(), exact = subtask.documents.size() * count;
+    EXPECT_GE(n, exact / all) << subtask.name;
+    EXPECT_LE(n, exact / all + 1) << subtask.name;
+    sum += n;
+    if (n == 0) continue;
+    EXPECT_TRUE(std::is_sorted(found->second.begin(), found->second.end()));
+    EXPECT_EQ(std::set<uint32_t>(found->second.begin(), found->second.end()).size(), n);
+    EXPECT_LT(found->second.back(), subtask.documents.size());
+  }
+  EXPECT_EQ(sum, count);
+  EXPECT_EQ(drawn("mmlu", count, 1), one);
+  EXPECT_EQ(drawn("mmlu", uint32_t(all), 1), drawn("mmlu", uint32_t(all + 5), 2)) << "all of them";
+  // Each of twelve questions is drawn about as often as any other.
+  std::map<uint32_t, int> times;
+  for (uint64_t seed = 0; seed < 600; ++seed)
+    for (const uint32_t id : drawn("gsm8k_cot", 3, seed)["gsm8k_cot"]) times[id]++;
+  ASSERT_EQ(times.size(), 12u);
+  // 600 draws of 3 in 12: 150 each, with a deviation of sqrt(600 / 4 * 3 / 4) = 10.6; six of them are beyond chance.
+  for (const auto& [id, n] : times) EXPECT_NEAR(n, 150, 64) << id;
+}
+
+TEST(Tasks, ALimitMayBeAShare) {
+  TaskOptions options = sample();
+  options.limit_share = 0.3;
+  EXPECT_EQ(load_task("gsm8k_cot", options).subtasks[0].documents.size(), 4u);  // of 12, rounded up
+}
 
 TEST(Shipped, AreAllListedAndSound) {
   std::vector<std::string> names;

@@ -1,5 +1,5 @@
-// The baseline's answers, teacher-forced through the caches of all policies in lockstep: how far the distributions behind
-// an answer move, where its score is too coarse to show it. Prompts go in as an evaluation's do.
+// The baseline's answers, teacher-forced through the caches of all policies in lockstep: how far the distributions
+// behind an answer move, where its score is too coarse to show it. Prompts go in as an evaluation's do.
 #pragma once
 
 #include <functional>
@@ -11,9 +11,9 @@
 
 namespace sluice {
 
-// What follows a request's prompt: the tokens that the baseline generated, or the continuation that it found most likely.
-// Nothing follows a text that is measured as it is (Rolling). The tokens are scored; of a Rolling text those that are
-// not given.
+// What follows a request's prompt: the tokens that the baseline generated, or the continuation that it found most
+// likely. Nothing follows a text that is measured as it is (Rolling). The tokens are scored; of a Rolling text those
+// that are not given.
 struct ForcedAnswer {
   uint32_t request = 0;
   std::vector<int32_t> tokens;

@@ -16,29 +16,32 @@ struct Field {
   Cell cell;
 };
 
-std::string points(double share, int decimals = 2) { return fixed_text(100 * share, decimals); }
+std::string points(double share) { return fixed_text(100 * share, 2); }
 
 // Of dp the percentiles that a table has room for.
 constexpr size_t kShown[] = {2, 3, 6, 9, 10};
 static_assert(kChangeNames[2] == "p1" && kChangeNames[6] == "median" && kChangeNames[10] == "p99");
 
 std::vector<Field> fields_of(const PolicyResult& row, bool attention) {
-  std::vector<Field> fields = {
-      {"policy", row.policy},
-      {"ppl / reference's", {row.ppl_ratio, plus_minus_text(row.ppl_ratio, row.ppl_ratio_se, 4)}},
-      {"KLD median", {row.kld_median, divergence_text(row.kld_median)}},
-      {"Δp mean, points", {row.dp.mean, plus_minus_text(100 * row.dp.mean, 100 * row.dp.se, 3)}},
-      {"rms", {row.dp.rms, points(row.dp.rms)}}};
+  std::vector<Field> fields;
+  const auto add = [&](const char* title, double value, std::string text) {
+    fields.push_back({title, Cell(value, std::move(text))});
+  };
+  fields.push_back({"policy", Cell(row.policy)});
+  add("ppl / reference's", row.ppl_ratio, plus_minus_text(row.ppl_ratio, row.ppl_ratio_se, 4));
+  add("KLD median", row.kld_median, divergence_text(row.kld_median));
+  add("Δp mean, points", row.dp.mean, plus_minus_text(100 * row.dp.mean, 100 * row.dp.se, 3));
+  add("rms", row.dp.rms, points(row.dp.rms));
   constexpr const char* kTitles[] = {"1 %", "5 %", "median", "95 %", "99 %"};
   for (size_t i = 0; i < std::size(kShown); i++)
-    fields.push_back({kTitles[i], {row.dp.percentiles[kShown[i]], points(row.dp.percentiles[kShown[i]])}});
+    add(kTitles[i], row.dp.percentiles[kShown[i]], points(row.dp.percentiles[kShown[i]]));
   if (!attention) return fields;
   const AttentionFigures none, &seen = row.attention ? *row.attention : none;
   const MassKept kept = mass_kept(seen);
   const double error = mean_error(seen);
-  fields.push_back({"attention's error", {error, percent_text(error)}});
-  fields.push_back({"attention kept", {kept.mean, percent_text(kept.mean)}});
-  fields.push_back({"least lane", {kept.least, percent_text(kept.least)}});
+  add("attention's error", error, percent_text(error));
+  add("attention kept", kept.mean, percent_text(kept.mean));
+  add("least lane", kept.least, percent_text(kept.least));
   return fields;
 }
 

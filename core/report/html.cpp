@@ -195,8 +195,7 @@ std::string details_of(const PolicyResult& row, size_t index, const Look& look) 
                        count_text(row.compressed_before_scoring));
   facts += fact("mean NLL", "nll_mean", row.nll_mean, fixed_text(row.nll_mean, 5));
   facts += fact("KLD median", "kld_median", row.kld_median, divergence_text(row.kld_median));
-  facts += fact("ppl / reference's", "ppl_ratio", row.ppl_ratio,
-                plus_minus_text(row.ppl_ratio, row.ppl_ratio_se, 4));
+  facts += fact("ppl / reference's", "ppl_ratio", row.ppl_ratio, plus_minus_text(row.ppl_ratio, row.ppl_ratio_se, 4));
   facts += fact("Δp mean", "dp.mean", row.dp.mean, percent_text(row.dp.mean, 3));
   facts += fact("Δp rms", "dp.rms", row.dp.rms, percent_text(row.dp.rms, 2));
   if (row.first_divergence)

@@ -35,8 +35,7 @@ ordered_json lanes_json(const KvBytes& kv) {
 ordered_json change_json(const ProbabilityChange& dp) {
   ordered_json out = {
       {"mean", number_or_null(dp.mean)}, {"se", number_or_null(dp.se)}, {"rms", number_or_null(dp.rms)}};
-  for (size_t i = 0; i < kChangePercentiles; i++)
-    out[std::string(kChangeNames[i])] = number_or_null(dp.percentiles[i]);
+  for (size_t i = 0; i < kChangePercentiles; i++) out[std::string(kChangeNames[i])] = number_or_null(dp.percentiles[i]);
   return out;
 }
 

@@ -94,8 +94,8 @@ struct PolicyResult : FidelityFigures {
   std::string positions = "absolute";  // or "rolling"
   std::string settings;                // for people: "gear bits=2 rank=4 ..., h2o recent=50%, budget 20% = 204 tokens"
   bool reference = false;              // the row the others are measured against
-  std::optional<uint64_t> first_divergence;  // the first position whose top token differs from the reference's
-  std::vector<CurveBin> kld_curve;           // see bin_curve()
+  std::optional<uint64_t> first_divergence;   // the first position whose top token differs from the reference's
+  std::vector<CurveBin> kld_curve;            // see bin_curve()
   std::optional<AttentionFigures> attention;  // where it was asked for
 };
 

@@ -38,10 +38,10 @@ class LogProbs {
 
 // What one position says about a policy.
 struct PositionScore {
-  double nll = 0;        // of `target` under the policy
-  double kld = 0;        // KL(reference || policy) >= 0, exactly 0 for equal logits; NaN for NaN logits
-  uint32_t top = 0;      // the policy's most likely token
-  bool same_top = true;  // as the reference
+  double nll = 0;                   // of `target` under the policy
+  double kld = 0;                   // KL(reference || policy) >= 0, exactly 0 for equal logits; NaN for NaN logits
+  uint32_t top = 0;                 // the policy's most likely token
+  bool same_top = true;             // as the reference
   double reference_nll = kUnknown;  // of `target` under the reference
 };
 PositionScore score_position(const LogProbs& reference, std::span<const float> logits, uint32_t target);
@@ -77,8 +77,8 @@ class Fidelity {
   double ppl() const;                    // so far, for a progress line
   double kld_mean() const { return kld_mean_.mean(); }
   std::span<const double> kld() const { return kld_; }
-  // ppl_se is ppl times the standard error of the mean NLL, that of the ratio likewise of the mean difference (the delta
-  // method).
+  // ppl_se is ppl times the standard error of the mean NLL, that of the ratio likewise of the mean difference (the
+  // delta method).
   FidelityFigures figures() const;
   void fill(PolicyResult& row) const;  // the figures, first_divergence and kld_curve
 

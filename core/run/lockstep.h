@@ -18,7 +18,7 @@ struct LockstepOptions {
   uint32_t chunk = 1;  // rows of a step: 1 is decode mode
   // Look into attention at every so many positions (AttentionProbe); 0: not at all. In decode mode, with a reference.
   uint32_t attention_every = 0;
-  bool speed = true;   // afterwards let each policy alone decode some tokens, in `fast`
+  bool speed = true;  // afterwards let each policy alone decode some tokens, in `fast`
   uint32_t speed_tokens = 32;
   // Positions beyond the text that the measurement takes: the first steps only warm caches up.
   uint32_t speed_room() const { return speed ? speed_tokens + kWarmUp : 0; }

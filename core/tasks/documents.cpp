@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "core/base/error.h"
@@ -86,7 +87,8 @@ std::vector<Record> read_records(const TaskFile& task, const fs::path& file, con
 std::vector<uint32_t> chosen_ids(const TaskOptions& options, const std::string& name, size_t count) {
   std::vector<uint32_t> ids;
   if (options.samples.empty()) {
-    const size_t take = std::min<size_t>(count, options.limit.value_or(UINT32_MAX));
+    size_t take = std::min<size_t>(count, options.limit.value_or(UINT32_MAX));
+    if (options.limit_share) take = size_t(std::ceil(double(count) * *options.limit_share));
     for (uint32_t id = 0; id < take; ++id) ids.push_back(id);
     return ids;
   }

@@ -38,6 +38,7 @@ struct TaskOptions {
   std::filesystem::path data;                // empty: $SLUICE_DATA, else ~/.cache/sluice/data
   std::vector<std::filesystem::path> tasks;  // folders of task files, searched first; then task_folders()
   std::optional<uint32_t> limit;             // documents of each subtask, the first ones
+  std::optional<double> limit_share;         // or this share of them, above 0 and below 1, rounded up
   std::vector<uint32_t> samples;             // or these documents (ids); empty: all
   std::optional<uint32_t> shots;             // instead of the task's own number
   uint64_t seed = 1234;                      // of shots that are drawn, and of what is made up (passkey)
