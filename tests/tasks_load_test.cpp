@@ -40,8 +40,7 @@ std::string complaint(const std::vector<std::string>& names, const TaskOptions& 
 }
 
 // Ids that are drawn, by subtask.
-std::map<std::string, std::vector<uint32_t>> drawn(const std::string& name, uint32_t count, uint64_t seed) {
-  Task task = load_task(name, sample());
+std::map<std::string, std::vector<uint32_t>> drawn(Task task, uint32_t count, uint64_t seed) {
   draw_documents(task, count, seed);
   std::map<std::string, std::vector<uint32_t>> ids;
   for (const Subtask& subtask : task.subtasks)
@@ -86,7 +85,7 @@ TEST(Tasks, DrawnDocumentsAreSpreadOverSubtasks) {
   for (const Subtask& subtask : whole.subtasks) all += subtask.documents.size();
   ASSERT_GT(whole.subtasks.size(), 1u);
   const uint32_t count = uint32_t(all / 2);
-  const auto one = drawn("mmlu", count, 1);
+  const auto one = drawn(whole, count, 1);
   uint64_t sum = 0;
   for (const Subtask& subtask : whole.subtasks) {
     const auto found = one.find(subtask.name);
@@ -100,12 +99,13 @@ TEST(Tasks, DrawnDocumentsAreSpreadOverSubtasks) {
     EXPECT_LT(found->second.back(), subtask.documents.size());
   }
   EXPECT_EQ(sum, count);
-  EXPECT_EQ(drawn("mmlu", count, 1), one);
-  EXPECT_EQ(drawn("mmlu", uint32_t(all), 1), drawn("mmlu", uint32_t(all + 5), 2)) << "all of them";
+  EXPECT_EQ(drawn(whole, count, 1), one);
+  EXPECT_EQ(drawn(whole, uint32_t(all), 1), drawn(whole, uint32_t(all + 5), 2)) << "all of them";
   // Each of twelve questions is drawn about as often as any other.
+  const Task twelve = load_task("gsm8k_cot", sample());
   std::map<uint32_t, int> times;
   for (uint64_t seed = 0; seed < 600; ++seed)
-    for (const uint32_t id : drawn("gsm8k_cot", 3, seed)["gsm8k_cot"]) times[id]++;
+    for (const uint32_t id : drawn(twelve, 3, seed)["gsm8k_cot"]) times[id]++;
   ASSERT_EQ(times.size(), 12u);
   // 600 draws of 3 in 12: 150 each, with a deviation of sqrt(600 / 4 * 3 / 4) = 10.6; six of them are beyond chance.
   for (const auto& [id, n] : times) EXPECT_NEAR(n, 150, 64) << id;
