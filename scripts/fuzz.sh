@@ -43,9 +43,10 @@ parser() {
     tokenizer_model) echo core/tokenizer/sentencepiece_file.cpp ;;
     toml) echo core/config/{tree,toml_depth,expand,parse,mistakes}.cpp ;;
     parameters) echo core/config/{params,part_params}.cpp ;;
+    task) echo core/tasks/{task_file,table_reader,template_text,records,documents,prepare,load_tasks,shots}.cpp ;;
   esac
 }
-targets="gguf safetensors huggingface tokenizer_json tokenizer_model toml parameters"
+targets="gguf safetensors huggingface tokenizer_json tokenizer_model toml parameters task"
 
 # Inputs are small, so nothing that they ask for may be large: one piece of memory above 64 MiB is a crash.
 options="-max_len=4096 -timeout=5 -malloc_limit_mb=64 -rss_limit_mb=512 -print_final_stats=1 -seed=1"

@@ -12,7 +12,7 @@ namespace sluice {
 namespace {
 
 struct Field {
-  const char* title;
+  const char* title = "";
   Cell cell;
 };
 
@@ -25,9 +25,11 @@ static_assert(kChangeNames[2] == "p1" && kChangeNames[6] == "median" && kChangeN
 std::vector<Field> fields_of(const PolicyResult& row, bool attention) {
   std::vector<Field> fields;
   const auto add = [&](const char* title, double value, std::string text) {
-    fields.push_back({title, Cell(value, std::move(text))});
+    Field& field = fields.emplace_back();
+    field.title = title, field.cell.value = value, field.cell.shown = std::move(text);
   };
-  fields.push_back({"policy", Cell(row.policy)});
+  fields.emplace_back().title = "policy";
+  fields.back().cell.value = row.policy;
   add("ppl / reference's", row.ppl_ratio, plus_minus_text(row.ppl_ratio, row.ppl_ratio_se, 4));
   add("KLD median", row.kld_median, divergence_text(row.kld_median));
   add("Δp mean, points", row.dp.mean, plus_minus_text(100 * row.dp.mean, 100 * row.dp.se, 3));

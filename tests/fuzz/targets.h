@@ -22,6 +22,7 @@ std::string tokenizer_json(std::string_view bytes);   // tokenizer.json, a line 
 std::string tokenizer_model(std::string_view bytes);  // tokenizer.model
 std::string toml(std::string_view bytes);             // a configuration file, which may extend base.toml
 std::string parameters(std::string_view bytes);       // a line of a part's parameters, then a --set override per line
+std::string task(std::string_view bytes);             // a task file, a line "---", the data it names as x.data
 
 struct Target {
   const char* name;
@@ -33,7 +34,8 @@ inline constexpr Target kTargets[] = {{"gguf", gguf},
                                       {"tokenizer_json", tokenizer_json},
                                       {"tokenizer_model", tokenizer_model},
                                       {"toml", toml},
-                                      {"parameters", parameters}};
+                                      {"parameters", parameters},
+                                      {"task", task}};
 
 // Whether a terminal may be sent it.
 inline bool harmless(std::string_view text) {
