@@ -87,10 +87,12 @@ std::map<std::string, const StoredRun*> runs_of(const Side& side, const std::str
   for (const StoredRun& run : side.runs) {
     if (run.record.policy != policy || run.samples == 0) continue;
     const StoredRun*& at = runs[run.record.task];
+    const StoredRun* newest = at && at->ended > run.ended ? at : &run;
     if (at)
-      fmt::print(stderr, "sluice: {} has {} under {} with different settings; the newest, begun {}, is taken\n",
-                 side.place, run.record.task, policy, run.began);
-    at = &run;
+      fmt::print(stderr,
+                 "sluice: {} has {} under {} with different settings; that of the newest sample, {}, is taken\n",
+                 side.place, run.record.task, policy, newest->ended);
+    at = newest;
   }
   return runs;
 }
@@ -167,6 +169,15 @@ int run_diff(std::span<const std::string> args) {
   Side a = open_side(words->positional[0]), b = open_side(words->positional[1]);
   std::vector<PolicyDifference> differences;
   for (const auto& pair : choose_pairs(a, b)) differences.push_back(compare(a, b, pair));
+  for (const Gate& gate : gates)
+    if (std::none_of(differences.begin(), differences.end(), [&](const PolicyDifference& pair) {
+          return std::any_of(pair.rows.begin(), pair.rows.end(), [&](const EvalRow& row) {
+            return std::any_of(row.metrics.begin(), row.metrics.end(), [&](const MetricRow& m) {
+              return is_metric(gate) ? m.metric.name == gate.field : applies(gate, row.generates, m.metric.counts());
+            });
+          });
+        }))
+      throw Error(fmt::format("diff: no row can fail --fail-if '{}': no task here has {}", gate.text, gate.field));
   write_stdout(difference_table(differences, format));
   int code = kExitOk;
   for (const PolicyDifference& pair : differences) code = std::max(code, judge(gates, pair.b, pair.rows));

@@ -36,6 +36,8 @@ po::options_description eval_options() {
                                                      "generate at most N tokens, where a task would have more")(
       "samples", text("FILE"), "questions by number, JSON as in {\"gsm8k_cot\": [0, 7]}")(
       "shots", text("N"), "examples before each question, instead of the task's own number")(
+      "passkey-words", text("N,..."), "lengths of the passkey task's texts, instead of its own")(
+      "passkey-depths", text("X,..."), "where the key is hidden: 0 at the beginning, 1 at the end")(
       "data", text("DIR"), "the folder with the tasks' data (default: $SLUICE_DATA, ~/.cache/sluice/data)")(
       "batch", text("N"), "sequences that run together (default: as many as memory allows, up to 16)")(
       "log-samples", "also export every sample, as the harness does")(
@@ -96,7 +98,7 @@ std::vector<TaskRequests> ask_all(const ChosenTasks& chosen, const Tokenizer& to
   std::vector<TaskRequests> asked;
   for (const Task& task : chosen.tasks)
     for (const Subtask& subtask : task.subtasks) {
-      if (interrupted()) throw Error("interrupted", kExitFailed);
+      if (interrupted()) throw Interrupted();
       const bool again = std::any_of(asked.begin(), asked.end(),
                                      [&](const TaskRequests& a) { return a.subtask->name == subtask.name; });
       if (again) throw Error(fmt::format("eval: --tasks asks for {} twice", subtask.name));
@@ -115,6 +117,11 @@ void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, const P
   for (const Gate& gate : gates) {
     if (needs_fidelity(gate) && !fidelity)
       throw Error(fmt::format("eval: --fail-if '{}' needs --fidelity, which measures {}", gate.text, gate.field));
+    const bool some = std::any_of(chosen.tasks.begin(), chosen.tasks.end(), [&](const Task& task) {
+      return applies(gate, task.kind == TaskKind::kGenerate, task.kind != TaskKind::kPerplexity);
+    });
+    if (!some)
+      throw Error(fmt::format("eval: no row can fail --fail-if '{}': no task here has {}", gate.text, gate.field));
     if (compares(gate) && policies.entries.size() == 1)
       throw Error(fmt::format("eval: no row can fail --fail-if '{}': the only policy is the baseline", gate.text));
     std::vector<std::string> metrics;
@@ -126,14 +133,13 @@ void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, const P
   }
 }
 
-void print_plan(const MemoryPlan& plan, uint32_t batch, uint64_t free) {
+void print_plan(const MemoryPlan& plan, uint32_t batch) {
   fmt::print(stderr,
              "sluice: memory at most {}: weights {}, activations {}, caches of {} sequence{} {}, shared prefixes {}, "
-             "in passing {}, work space {}{}\n",
+             "in passing {}, work space {}\n",
              human_bytes(plan.total()), human_bytes(plan.weights), human_bytes(plan.activations), batch,
              batch == 1 ? "" : "s", human_bytes(plan.caches), human_bytes(plan.snapshots), human_bytes(plan.passing),
-             human_bytes(plan.workspace),
-             plan.total() > free ? fmt::format("; only {} are free", human_bytes(free)) : "");
+             human_bytes(plan.workspace));
 }
 
 class Evaluation {
@@ -148,8 +154,7 @@ class Evaluation {
     how.options.exact = wants_exact(words, s_.configs.front());
     how.options.score_window = eval.score_window;
     how.options.stop = &interrupt_flag();
-    how.fidelity = words.has("fidelity");
-    if (how.fidelity && policies_.entries.size() == 1)
+    if (words.has("fidelity") && policies_.entries.size() == 1)
       throw Error("eval: --fidelity holds policies against the baseline, and the baseline is the only one");
     how.fast_stop = words.has("fast-stop"), how.resume = words.has("resume"), how.folder = words.text("out");
     RequestOptions options;
@@ -159,7 +164,7 @@ class Evaluation {
     result_.precision = how.options.exact ? "exact" : "fast";
     if (chosen_.options.limit) result_.limit = *chosen_.options.limit;
     if (chosen_.options.limit_share) result_.limit = *chosen_.options.limit_share;
-    result_.draw = chosen_.draw;
+    result_.draw = chosen_.draw, result_.draw_seed = chosen_.draw_seed, result_.fast_stop = how.fast_stop;
     work_ = std::make_unique<EvalWork>(engine, store_, policies_.entries, ask_all(chosen_, engine.tokenizer(), options),
                                        how);
     const int64_t rows = words.integer("batch", eval.batch, words.has("batch") ? 1 : 0, 65536);
@@ -173,17 +178,18 @@ class Evaluation {
   bool run(const std::function<void()>& publish_part) {
     if (work_->done() > 0)
       fmt::print(stderr, "sluice: {} samples are there already, {} are to be made\n", work_->done(), work_->left());
-    if (work_->left() > 0 || words_.has("fidelity")) {
+    if (work_->left() > 0) {
       const MemoryPlan plan = work_->plan(result_.batch);
+      if (plan.total() > free_) refuse(plan);
       result_.planned_bytes = plan.total();
-      print_plan(plan, result_.batch, free_);
+      print_plan(plan, result_.batch);
     }
     EvalWork::Result done;
     const HangGuard::Block kept(*s_.hang_guard);
     s_.hang_guard->keep(publish_part);
     try {
       work_->run(result_.batch, done);
-      if (!done.interrupted && words_.has("fidelity")) done.interrupted = !work_->force_answers();
+      if (!done.interrupted && words_.has("fidelity")) done.interrupted = !work_->force_answers(free_);
     } catch (const Error&) {
       take(done);
       publish_part();
@@ -232,6 +238,16 @@ class Evaluation {
   }
 
  private:
+  [[noreturn]] void refuse(const MemoryPlan& plan) {
+    uint32_t fit = result_.batch;
+    while (fit > 0 && work_->plan(fit).total() > free_) fit /= 2;
+    throw Error(fmt::format("eval: {} sequence{} at a time take{} {} at most, but {} are free: {}", result_.batch,
+                            result_.batch == 1 ? "" : "s", result_.batch == 1 ? "s" : "", human_bytes(plan.total()),
+                            human_bytes(free_),
+                            fit > 0 ? fmt::format("--batch {} fits", fit)
+                                    : "not even one fits; show fewer examples (--shots), or use smaller weights"));
+  }
+
   void take(const EvalWork::Result& done) {
     result_.asked = done.answered, result_.generated = done.generated, result_.seconds = done.seconds;
     result_.cache_peak = done.cache_peak;

@@ -62,6 +62,13 @@ ExportTask export_task(const EvalRow& row, std::span<const TaskRequests> asked) 
   return task;
 }
 
+// A file without its ending, a folder as it is called.
+std::string model_name(const std::filesystem::path& model) {
+  std::error_code none;
+  if (!std::filesystem::is_directory(model, none)) return model.stem().string();
+  return std::filesystem::weakly_canonical(model).filename().string();
+}
+
 }  // namespace
 
 std::vector<std::filesystem::path> export_results(EvalWork& work, const EvalResult& result, const ExportOrder& order) {
@@ -70,12 +77,15 @@ std::vector<std::filesystem::path> export_results(EvalWork& work, const EvalResu
     const EvalPolicyResult& policy = result.policies[p];
     if (policy.rows.empty()) continue;
     Export run;
-    run.model_name = fmt::format("{}@{}", order.model.stem().string(), policy.policy);
+    run.model_name = fmt::format("{}@{}", model_name(order.model), policy.policy);
     run.config = ordered_json({{"model", "sluice"},
                                {"model_args", "pretrained=" + order.model.string()},
                                {"batch_size", result.batch},
                                {"device", result.backend},
                                {"limit", result.limit ? ordered_json(*result.limit) : ordered_json(nullptr)},
+                               {"draw", result.draw ? ordered_json{{"count", *result.draw}, {"seed", result.draw_seed}}
+                                                    : ordered_json(nullptr)},
+                               {"fast_stop", result.fast_stop},
                                {"random_seed", 0},
                                {"numpy_seed", 1234},
                                {"torch_seed", 1234},
@@ -84,7 +94,7 @@ std::vector<std::filesystem::path> export_results(EvalWork& work, const EvalResu
     run.date = order.began, run.seconds = result.seconds, run.machine = result.machine;
     for (const bool groups : {false, true})
       for (const EvalRow& row : policy.rows)
-        if (groups == !row.children.empty()) run.tasks.push_back(export_task(row, work.asked()));
+        if (!row.part && groups == !row.children.empty()) run.tasks.push_back(export_task(row, work.asked()));
     ordered_json extra;
     extra["policy"] = clean_utf8(policy.policy), extra["settings"] = clean_utf8(policy.settings);
     extra["kv"] = to_json(policy.kv);

@@ -40,38 +40,35 @@ std::vector<std::optional<EvalWork::Spoken>> EvalWork::spoken(size_t subtask) {
   std::vector<std::optional<Spoken>> all(asked.keys.size());
   for (const SampleRecord& s : samples(baseline(), subtask)) {
     const uint32_t d = by_id.at(s.doc_id);
-    all[d] = Spoken{forced_tokens(asked, d, s), ""};
+    all[d] = Spoken{forced_tokens(asked, requests_of(subtask), d, s), ""};
     all[d]->key = answer_key(all[d]->texts);
   }
   return all;
 }
 
 // What answers will be is not known before; how long they may get is.
-MemoryPlan EvalWork::forced_plan(size_t subtask) {
-  std::vector<ForcedAnswer> answers;
-  for (uint32_t r = 0; r < asked_[subtask].requests.size(); r++) {
-    ForcedAnswer& answer = answers.emplace_back();
-    answer.request = r;
-    for (uint32_t p = 0; p < entries_.size(); p++)
-      if (p != baseline()) answer.policies.push_back(p);
-  }
+MemoryPlan EvalWork::forced_plan(size_t subtask, uint32_t policies) {
+  std::vector<EvalJob> jobs;
+  for (uint32_t r = 0; r < requests_of(subtask).size(); r++)
+    for (uint32_t p = 0; p < entries_.size(); p++) jobs.push_back({p, r});
   EvalOptions options = options_;
-  options.batch = uint32_t(entries_.size());
-  const std::vector<EvalJob> jobs = forced_jobs(answers, baseline());
-  return plan_evaluation(engine_, policies_, asked_[subtask].requests, jobs, options);
+  options.batch = policies + 1;
+  return plan_evaluation(engine_, policies_, requests_of(subtask), jobs, options);
 }
 
-bool EvalWork::force_answers() {
+bool EvalWork::force_answers(uint64_t bytes) {
   struct Part {
     std::vector<ForcedAnswer> answers;
     std::vector<std::optional<Spoken>> spoken;
   };
   std::vector<Part> parts;
-  uint64_t tokens = 0;
+  uint64_t texts = 0;
   for (size_t t = 0; t < asked_.size(); t++) {
     const TaskRequests& asked = asked_[t];
     Part& part = parts.emplace_back();
     part.spoken = spoken(t);
+    size_t together = std::max<size_t>(entries_.size() - 1, 1);
+    while (together > 1 && forced_plan(t, uint32_t(together)).total() > bytes) together = (together + 1) / 2;
     std::vector<std::map<std::pair<uint64_t, std::string>, std::string>> known(entries_.size());
     for (size_t p = 0; p < entries_.size(); p++)
       for (const FidelityRecord& r : store_.fidelity(cells_[t][p].run)) known[p][{r.doc_id, r.prompt_key}] = r.answer;
@@ -83,14 +80,18 @@ bool EvalWork::force_answers() {
         const auto found = known[p].find(sample);
         if (p != baseline() && (found == known[p].end() || found->second != part.spoken[d]->key)) policies.push_back(p);
       }
-      if (policies.empty()) continue;
-      for (uint32_t r = asked.first[d]; r < asked.first[d + 1]; r++) {
-        part.answers.push_back({r, part.spoken[d]->texts[r - asked.first[d]], policies});
-        tokens += policies.size();
+      // All requests of a document go through some policies before the next come.
+      for (size_t first = 0; first < policies.size(); first += together) {
+        const size_t end = std::min(first + together, policies.size());
+        for (uint32_t r = asked.first[d]; r < asked.first[d + 1]; r++)
+          part.answers.push_back({r,
+                                  part.spoken[d]->texts[r - asked.first[d]],
+                                  {policies.begin() + ptrdiff_t(first), policies.begin() + ptrdiff_t(end)}});
       }
+      texts += policies.size() * (asked.first[d + 1] - asked.first[d]);
     }
   }
-  Progress progress(tokens, "fidelity");
+  Progress progress(texts, "fidelity");
   for (size_t t = 0; t < parts.size(); t++) {
     const TaskRequests& asked = asked_[t];
     // Scores of a document in several requests wait for the others.
@@ -106,7 +107,7 @@ bool EvalWork::force_answers() {
       store_.add_fidelity(cells_[t][policy].run, record);
       waiting.erase({policy, d});
     };
-    if (!sluice::force_answers(engine_, policies_, baseline(), asked.requests, parts[t].answers, options_, sink))
+    if (!sluice::force_answers(engine_, policies_, baseline(), requests_of(t), parts[t].answers, options_, sink))
       return false;
   }
   return true;

@@ -94,6 +94,11 @@ bool needs_fidelity(const Gate& gate) {
 
 bool is_metric(const Gate& gate) { return find_field(gate.field) == nullptr; }
 
+bool applies(const Gate& gate, bool generates, bool counts) {
+  const Field* field = find_field(gate.field);
+  return !field || field->rows == kAll || (field->rows == kCounts ? counts : generates);
+}
+
 int judge(std::span<const Gate> gates, const std::string& who, std::span<const EvalRow> rows) {
   int code = kExitOk;
   for (const Gate& gate : gates) {

@@ -10,6 +10,8 @@ std::vector<Gate> parse_eval_gates(std::span<const std::string> texts);
 bool compares(const Gate& gate);        // its figure is one against a baseline
 bool needs_fidelity(const Gate& gate);  // its figure is only there with --fidelity
 bool is_metric(const Gate& gate);       // its figure is a task's metric
+// Whether some row may have the figure: rows of this kind, whose metrics count right answers or do not.
+bool applies(const Gate& gate, bool generates, bool counts);
 // All rows of tasks that were asked for, each metric by itself. `who` stands before the task in messages.
 int judge(std::span<const Gate> gates, const std::string& who, std::span<const EvalRow> rows);
 

@@ -15,7 +15,8 @@ RunInfo run_info(const Task& task, const Subtask& subtask) {
   RunInfo info;
   info.task = task.name, info.group = subtask.group;
   info.alias = subtask.short_name.empty() ? subtask.name : subtask.short_name;
-  info.unverified = task.unverified, info.shots = task.shots, info.chance = task.chance;
+  info.unverified = task.unverified, info.shots = task.shots, info.chance = subtask.chance;
+  info.group_version = task.group_version, info.parts = task.file->parts;
   info.weight_by_size = task.weight_by_size, info.generates = task.kind == TaskKind::kGenerate;
   info.total = subtask.total;
   for (size_t i = 0; i < task.metrics.size(); i++) {
@@ -39,6 +40,9 @@ std::string to_json(const RunInfo& info) {
                              {"unverified", info.unverified},
                              {"shots", info.shots},
                              {"chance", info.chance},
+                             {"group_version", info.group_version},
+                             {"parts", info.parts},
+                             {"changes", info.changes},
                              {"weight_by_size", info.weight_by_size},
                              {"generates", info.generates},
                              {"reference", info.reference},
@@ -57,6 +61,8 @@ RunInfo read_run_info(const RunRecord& record) {
     json.at("task").get_to(info.task), json.at("group").get_to(info.group), json.at("alias").get_to(info.alias);
     json.at("unverified").get_to(info.unverified), json.at("shots").get_to(info.shots);
     json.at("chance").get_to(info.chance), json.at("weight_by_size").get_to(info.weight_by_size);
+    json.at("group_version").get_to(info.group_version), json.at("parts").get_to(info.parts);
+    json.at("changes").get_to(info.changes);
     json.at("generates").get_to(info.generates), json.at("reference").get_to(info.reference);
     json.at("total").get_to(info.total), json.at("token_bytes").get_to(info.token_bytes);
     json.at("model").get_to(info.model), json.at("settings").get_to(info.settings);

@@ -51,7 +51,7 @@ ordered_json to_json(const EvalRow& row) {
   }
   json["version"] = row.version, json["protocol"] = row.protocol;
   json["unverified"] = row.unverified.empty() ? ordered_json(nullptr) : ordered_json(row.unverified);
-  json["n-shot"] = row.shots;
+  json["n-shot"] = row.shots, json["changes"] = row.changes;
   json["samples"] = row.samples, json["total"] = row.total;
   json["generated"] = number_or_null(row.generated), json["truncated"] = number_or_null(row.truncated);
   json["degenerate"] = number_or_null(row.degenerate);
@@ -83,7 +83,9 @@ ordered_json eval_json(const EvalResult& result) {
                      {"precision", result.precision}};
   json["batch"] = result.batch, json["score_window"] = result.score_window, json["context"] = result.context;
   json["limit"] = result.limit ? ordered_json(*result.limit) : ordered_json(nullptr);
-  json["draw"] = result.draw ? ordered_json(*result.draw) : ordered_json(nullptr);
+  json["draw"] =
+      result.draw ? ordered_json{{"count", *result.draw}, {"seed", result.draw_seed}} : ordered_json(nullptr);
+  json["fast_stop"] = result.fast_stop;
   json["note"] = clean_utf8(result.note);
   json["asked"] = result.asked, json["generated"] = result.generated, json["seconds"] = result.seconds;
   json["tok_s"] =

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "apps/eval_progress.h"
+#include "apps/eval_tasks.h"
 #include "core/base/error.h"
+#include "core/base/sha256.h"
 #include "core/eval/identity.h"
 #include "core/tasks/task_file.h"
 
@@ -27,12 +30,15 @@ std::string where_to_go_on(const StoredRun& found, const std::filesystem::path& 
 
 EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> policies, std::vector<TaskRequests> asked,
                    const How& how)
-    : engine_(engine),
-      store_(store),
-      entries_(policies),
-      asked_(std::move(asked)),
-      options_(how.options),
-      fidelity_(how.fidelity) {
+    : engine_(engine), store_(store), entries_(policies), asked_(std::move(asked)), options_(how.options) {
+  for (size_t t = 0; t < asked_.size(); t++) {
+    first_.push_back(requests_.size());
+    for (EvalRequest& request : asked_[t].requests) {
+      request.family = uint32_t(t);
+      requests_.push_back(std::move(request));
+    }
+    asked_[t].requests = {};
+  }
   const FileHash hash = [&](const std::filesystem::path& file) { return store_.file_sha256(file); };
   std::vector<Identity> identities;
   for (const EvalEntry& entry : entries_) {
@@ -53,10 +59,11 @@ EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> poli
       cell.record.policy = entries_[p].name, cell.record.task = a.subtask->name;
       cell.record.task_version = task.version, cell.record.protocol = task.protocol;
       cell.record.identity = identities[p];
-      cell.record.identity.emplace_back("task file", hash(task.file->file));
+      cell.record.identity.emplace_back("task file", sha256_hex(task.file->text));
       cell.record.identity.emplace_back("shots", std::to_string(task.shots));
       cell.record.config = entries_[p].config;
       RunInfo info = run_info(task, *a.subtask);
+      info.changes = changes_of(task);
       info.reference = entries_[p].reference, info.model = engine_.hyper().name, info.settings = entries_[p].settings;
       info.token_bytes = uint64_t(4) * g.layers * g.kv_heads * g.head_dim;
       cell.record.details = to_json(info);
@@ -77,33 +84,25 @@ EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> poli
     }
 }
 
-std::vector<EvalJob> EvalWork::jobs(size_t subtask, bool also_done) const {
+std::vector<EvalJob> EvalWork::jobs(bool also_done) const {
   std::vector<uint32_t> order;
   for (uint32_t p = 0; p < entries_.size(); p++) order.push_back(p);
   std::stable_partition(order.begin(), order.end(), [&](uint32_t p) { return entries_[p].reference; });
   std::vector<EvalJob> jobs;
-  const TaskRequests& asked = asked_[subtask];
-  for (const uint32_t p : order)
-    for (uint32_t r = 0; r < asked.requests.size(); r++)
-      if (also_done || !cells_[subtask][p].done[asked.document[r]]) jobs.push_back({p, r});
+  for (size_t t = 0; t < asked_.size(); t++)
+    for (const uint32_t p : order)
+      for (uint32_t r = 0; r < asked_[t].document.size(); r++)
+        if (also_done || !cells_[t][p].done[asked_[t].document[r]]) jobs.push_back({p, uint32_t(first_[t] + r)});
   return jobs;
 }
 
 MemoryPlan EvalWork::plan(uint32_t batch) {
-  MemoryPlan most;
+  const std::vector<EvalJob> left = jobs(false), whole = jobs(true);
   EvalOptions options = options_;
-  options.batch = batch;
-  for (size_t t = 0; t < asked_.size(); t++) {
-    const std::vector<EvalJob> left = jobs(t, false), whole = jobs(t, true);
-    const auto take = [&](const MemoryPlan& plan) {
-      if (plan.in_arena() >= most.in_arena()) most = plan;
-    };
-    options.whole = whole;
-    if (!left.empty()) take(plan_evaluation(engine_, policies_, asked_[t].requests, left, options));
-    if (fidelity_) take(forced_plan(t));
-  }
-  most.weights = engine_.weight_bytes(), most.activations = engine_.activation_bytes();
-  return most;
+  options.batch = batch, options.whole = whole;
+  MemoryPlan plan = plan_evaluation(engine_, policies_, requests_, left, options);
+  plan.weights = engine_.weight_bytes(), plan.activations = engine_.activation_bytes();
+  return plan;
 }
 
 uint32_t EvalWork::most_rows(uint64_t bytes) {
@@ -113,44 +112,43 @@ uint32_t EvalWork::most_rows(uint64_t bytes) {
 }
 
 void EvalWork::run(uint32_t batch, Result& result) {
+  const std::vector<EvalJob> left = jobs(false), whole = jobs(true);
+  if (left.empty()) return;
   EvalProgressLine line(left_);
-  for (size_t t = 0; t < asked_.size() && !result.interrupted; t++) {
-    const TaskRequests& asked = asked_[t];
-    const std::vector<EvalJob> left = jobs(t, false), whole = jobs(t, true);
-    if (left.empty()) continue;
-    std::vector<EvalProgressLine::Tally> tallies(entries_.size());
+  std::vector<std::vector<EvalProgressLine::Tally>> tallies(asked_.size());  // [subtasks][policies]
+  for (size_t t = 0; t < asked_.size(); t++)
     for (size_t p = 0; p < entries_.size(); p++) {
-      tallies[p].name = asked.subtask->name + " " + entries_[p].name, tallies[p].total = asked.keys.size();
+      EvalProgressLine::Tally& tally = tallies[t].emplace_back();
+      tally.name = asked_[t].subtask->name + " " + entries_[p].name, tally.total = asked_[t].keys.size();
       if (std::find(cells_[t][p].done.begin(), cells_[t][p].done.end(), true) == cells_[t][p].done.end()) continue;
-      for (const SampleRecord& s : samples(p, t)) tallies[p].add(s);
+      for (const SampleRecord& s : samples(p, t)) tally.add(s);
     }
-    // Answers of a document in several requests wait for the others.
-    std::map<std::pair<uint32_t, uint32_t>, std::vector<Answer>> waiting;  // by policy and document
-    EvalOptions options = options_;
-    options.batch = batch, options.whole = whole;
-    options.answer = [&](const Answer& answer) {
-      const uint32_t d = asked.document[answer.request], first = asked.first[d];
-      std::vector<Answer>& parts = waiting[{answer.policy, d}];
-      parts.push_back(answer);
-      if (parts.size() < asked.first[d + 1] - first) return;
-      std::sort(parts.begin(), parts.end(), [](const Answer& a, const Answer& b) { return a.request < b.request; });
-      const SampleRecord sample = answered(asked, d, parts);
-      store_.add(cells_[t][answer.policy].run, sample);
-      waiting.erase({answer.policy, d});
-      result.answered++;
-      tallies[answer.policy].add(sample);
-      line.answered(tallies[answer.policy]);
-    };
-    const uint64_t before = result.generated;
-    options.progress = [&](const EvalProgress& progress) {
-      result.generated = before + progress.generated;
-      line.stepped(result.generated);
-    };
-    const EvalRun run = run_evaluation(engine_, policies_, asked.requests, left, options);
-    result.generated = before + run.generated, result.seconds += run.seconds;
-    result.cache_peak = std::max(result.cache_peak, run.arena_peak);
-    result.interrupted = run.interrupted;
-  }
+  // Answers of a document in several requests wait for the others.
+  std::map<std::tuple<size_t, uint32_t, uint32_t>, std::vector<Answer>> waiting;  // by subtask, policy and document
+  EvalOptions options = options_;
+  options.batch = batch, options.whole = whole;
+  options.answer = [&](const Answer& answer) {
+    const size_t t = requests_[answer.request].family;
+    const TaskRequests& asked = asked_[t];
+    const uint32_t d = asked.document[answer.request - first_[t]];
+    std::vector<Answer>& parts = waiting[{t, answer.policy, d}];
+    parts.push_back(answer);
+    if (parts.size() < asked.first[d + 1] - asked.first[d]) return;
+    std::sort(parts.begin(), parts.end(), [](const Answer& a, const Answer& b) { return a.request < b.request; });
+    const SampleRecord sample = answered(asked, d, parts);
+    store_.add(cells_[t][answer.policy].run, sample);
+    waiting.erase({t, answer.policy, d});
+    result.answered++;
+    tallies[t][answer.policy].add(sample);
+    line.answered(tallies[t][answer.policy]);
+  };
+  options.progress = [&](const EvalProgress& progress) {
+    result.generated = progress.generated;
+    line.stepped(progress.generated);
+  };
+  const EvalRun run = run_evaluation(engine_, policies_, requests_, left, options);
+  result.generated = run.generated, result.seconds = run.seconds;
+  result.cache_peak = run.arena_peak, result.interrupted = run.interrupted;
 }
 
 std::vector<SampleRecord> EvalWork::samples(size_t policy, size_t subtask) {

@@ -34,7 +34,6 @@ class EvalWork {
   struct How {
     EvalOptions options;  // answer, progress and batch are set by run()
     bool fast_stop = false, resume = false;
-    bool fidelity = false;         // force_answers() will be called
     std::filesystem::path folder;  // of the store, for messages
   };
   // Throws Error if the store holds samples of these runs and `resume` is not set.
@@ -57,8 +56,9 @@ class EvalWork {
   void run(uint32_t batch, Result& result);
 
   // Once all is answered: leads every policy through the baseline's answers, those of samples that were not led through
-  // the same answer yet. False if it was interrupted; what was measured is in the store.
-  bool force_answers();
+  // the same answer yet, as many policies at a time as memory allows. False if it was interrupted; what was measured is
+  // in the store.
+  bool force_answers(uint64_t bytes);
 
   // A policy's samples as they are in the store now, those of this run's questions.
   std::vector<ScoredRun> scored(size_t policy);
@@ -67,9 +67,14 @@ class EvalWork {
   std::span<const TaskRequests> asked() const { return asked_; }
 
  private:
-  // Policy by policy, the baseline's first, so that the others can be held against it from the start.
-  std::vector<EvalJob> jobs(size_t subtask, bool also_done) const;
-  MemoryPlan forced_plan(size_t subtask);
+  // Subtask by subtask and in each policy by policy, the baseline's first, so that the others can be held against it
+  // from the start. A row that ends is followed by the next job, whichever subtask that is of.
+  std::vector<EvalJob> jobs(bool also_done) const;
+  std::span<const EvalRequest> requests_of(size_t subtask) const {
+    return std::span(requests_).subspan(first_[subtask], asked_[subtask].document.size());
+  }
+  // Of the baseline and so many policies beside it.
+  MemoryPlan forced_plan(size_t subtask, uint32_t policies);
   uint32_t baseline() const;  // its index
   // What the baseline said to each document of a subtask, and its SHA-256.
   struct Spoken {
@@ -83,9 +88,10 @@ class EvalWork {
   std::span<const EvalEntry> entries_;
   std::vector<EvalPolicy> policies_;
   std::vector<TaskRequests> asked_;
+  std::vector<EvalRequest> requests_;         // of all subtasks, whose numbers are their families
+  std::vector<size_t> first_;                 // [subtasks] in requests_
   std::vector<std::vector<EvalCell>> cells_;  // [subtasks][policies]
   EvalOptions options_;
-  bool fidelity_;
   uint64_t left_ = 0, done_ = 0;
 };
 

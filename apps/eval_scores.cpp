@@ -10,6 +10,7 @@
 
 #include "core/base/byte_kinds.h"
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/eval/request.h"
 #include "core/report/statistics.h"
 
@@ -118,7 +119,9 @@ void set_difference(MetricRow& row, size_t at, const Runs& runs, std::span<const
   d.flips = count_flips(was, is);
   d.p = mcnemar_p(*d.flips);
   d.interval = bootstrap_difference(weighted_was, weighted_is, kSeed);
-  row.floor = at_floor(right, n, runs[0]->info.chance);
+  double chance = 0;
+  for (size_t i = 0; i < pairs.size(); i++) chance += runs[i]->info.chance * double(pairs[i].here.size()) / double(n);
+  row.floor = at_floor(right, n, chance);
 }
 
 void set_divergence(EvalRow& row, std::span<const Pairs> pairs) {
@@ -203,13 +206,13 @@ EvalRow make_row(const Runs& runs, std::span<const ScoredRun> baseline) {
   const RunInfo& info = runs[0]->info;
   EvalRow row;
   row.version = runs[0]->version, row.protocol = runs[0]->protocol, row.unverified = info.unverified;
-  row.shots = info.shots, row.generates = info.generates;
-  std::vector<Pairs> pairs;
+  row.shots = info.shots, row.generates = info.generates, row.changes = info.changes;
+  std::vector<Pairs> pairs;  // [runs]
   for (const ScoredRun* run : runs) {
     row.total += run->info.total;
     const auto other = std::find_if(baseline.begin(), baseline.end(), [&](auto& b) { return b.name == run->name; });
+    pairs.push_back(other == baseline.end() ? Pairs{} : pair_samples(*run, *other));
     if (other == baseline.end()) continue;
-    pairs.push_back(pair_samples(*run, *other));
     const uint64_t both = pairs.back().here.size();
     row.paired += both;
     row.only_here += run->samples.size() - both, row.only_baseline += other->samples.size() - both;
@@ -228,6 +231,35 @@ EvalRow make_row(const Runs& runs, std::span<const ScoredRun> baseline) {
 
 void name_row(EvalRow& row, std::string name, std::string alias, uint32_t depth) {
   row.name = std::move(name), row.alias = std::move(alias), row.depth = depth;
+}
+
+// Below a subtask's row, its questions by what the fields of their records say, in order of appearance.
+void add_parts(std::vector<EvalRow>& rows, const ScoredRun& run, std::span<const ScoredRun> baseline) {
+  std::vector<std::string> parts;
+  for (const ScoredSample& s : run.samples)
+    if (!s.part.empty() && std::find(parts.begin(), parts.end(), s.part) == parts.end()) parts.push_back(s.part);
+  const uint32_t depth = rows.back().depth + 1;
+  for (const std::string& part : parts) {
+    ScoredRun some = run;
+    std::erase_if(some.samples, [&](const ScoredSample& s) { return s.part != part; });
+    some.info.total = some.samples.size();
+    rows.push_back(make_row({&some}, baseline));
+    name_row(rows.back(), run.name + "[" + part + "]", part, depth);
+    rows.back().part = true, rows.back().only_baseline = 0;
+  }
+}
+
+// "words=600, depth=0.25"
+std::string part_of(const SampleRecord& sample, const std::vector<std::string>& fields) {
+  if (fields.empty()) return "";
+  const nlohmann::json doc = nlohmann::json::parse(sample.doc, nullptr, false);
+  std::vector<std::string> values;
+  for (const std::string& field : fields) {
+    const auto found = doc.is_object() ? doc.find(field) : doc.end();
+    if (found == doc.end()) return "";
+    values.push_back(field + "=" + (found->is_string() ? found->get<std::string>() : found->dump()));
+  }
+  return join(values);
 }
 
 }  // namespace
@@ -250,6 +282,7 @@ ScoredSample scored_sample(const SampleRecord& sample, const RunInfo& info) {
                          nlohmann::json::parse(f.responses, nullptr, false) == nlohmann::json::array({wanted.fallback});
     }
   }
+  s.part = part_of(sample, info.parts);
   s.tokens = sample.tokens;
   s.truncated = sample.ended_by == "limit";
   s.degenerate = info.generates && degenerate(response_text(sample.responses));
@@ -275,7 +308,11 @@ std::vector<EvalRow> eval_rows(std::span<const ScoredRun> runs, std::span<const 
     const bool alone = members.size() == 1 && members[0]->name == task;
     rows.push_back(make_row(members, baseline));
     name_row(rows.back(), task, task, 0);
-    if (alone) continue;
+    if (alone) {
+      add_parts(rows, *members[0], baseline);
+      continue;
+    }
+    rows.back().version = members[0]->info.group_version;
     std::vector<std::string> groups;
     for (const ScoredRun* run : members)
       if (std::find(groups.begin(), groups.end(), run->info.group) == groups.end()) groups.push_back(run->info.group);
@@ -288,6 +325,7 @@ std::vector<EvalRow> eval_rows(std::span<const ScoredRun> runs, std::span<const 
       if (named) {
         rows[top].children.push_back(group);
         rows.push_back(make_row(inside, baseline));
+        rows.back().version = inside[0]->info.group_version;
         const std::string prefix = task + "_";
         name_row(rows.back(), group, group.starts_with(prefix) ? group.substr(prefix.size()) : group, 1);
       }
@@ -296,6 +334,7 @@ std::vector<EvalRow> eval_rows(std::span<const ScoredRun> runs, std::span<const 
         rows[named ? above : top].children.push_back(run->name);
         rows.push_back(make_row({run}, baseline));
         name_row(rows.back(), run->name, run->info.alias, named ? 2 : 1);
+        add_parts(rows, *run, baseline);
       }
     }
   }

@@ -31,6 +31,9 @@ struct RunInfo {
   std::string unverified;
   uint32_t shots = 0;
   double chance = 0;
+  std::string group_version;         // of the task as a whole
+  std::vector<std::string> parts;    // fields of a record by which results are also shown
+  std::vector<std::string> changes;  // options that make this something else than the protocol
   bool weight_by_size = true, generates = false;
   bool reference = false;    // keeps all, as F16
   uint64_t total = 0;        // documents there are
@@ -48,6 +51,7 @@ RunInfo read_run_info(const RunRecord& record);
 struct ScoredSample {
   uint64_t doc_id = 0;
   std::string key;
+  std::string part;                     // "words=600, depth=0.25", where results are shown by fields of the record
   std::vector<double> values, weights;  // [metrics]; NaN where it has none
   std::vector<bool> invalid;            // [metrics]
   std::vector<int32_t> tokens;
@@ -87,6 +91,8 @@ struct MetricRow {
 struct EvalRow {
   std::string name, alias, version, protocol, unverified;
   uint32_t depth = 0;                 // below the task that was asked for
+  bool part = false;                  // some of a subtask's questions, by fields of their records
+  std::vector<std::string> changes;   // as RunInfo has them
   std::vector<std::string> children;  // of a task or group of several subtasks
   uint32_t shots = 0;
   bool generates = false;

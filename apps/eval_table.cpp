@@ -81,6 +81,7 @@ std::string notes(const EvalPolicyResult& policy, const EvalRow& row, const Metr
   else if (row.too_short > 0)
     notes.push_back(fmt::format("{} of {} too short", row.too_short, row.samples));
   if (m.metric.added) notes.push_back("ours");
+  if (!row.changes.empty()) notes.push_back("with " + join(row.changes));
   return join(notes);
 }
 
@@ -199,10 +200,11 @@ bool for_people(Format format) { return format == Format::kText || format == For
 std::string footnotes(const EvalResult& result) {
   std::set<std::string> seen;
   std::string text;
-  bool floor = false, acted = true;
+  bool floor = false, acted = true, changed = false;
   for (const EvalPolicyResult& policy : result.policies)
     for (const EvalRow& row : policy.rows) {
       if (row.depth > 0) continue;
+      changed |= !row.changes.empty();
       for (const MetricRow& m : row.metrics) floor |= m.floor;
       acted &= row.too_short < row.samples || row.too_short == 0;
       if (!row.unverified.empty() && seen.insert(row.name).second)
@@ -212,6 +214,8 @@ std::string footnotes(const EvalResult& result) {
     text +=
         "floor: the baseline's 95 % interval holds what guessing gives; such a score ranks nothing, its flips and the "
         "first divergence say more, and so does the KLD of --fidelity\n";
+  if (changed)
+    text += "with ...: asked in another way than the protocol says, and not to be compared with its published scores\n";
   if (!acted) text += "never acted: every sequence was too short for the policy to compress anything\n";
   return text.empty() ? "" : "\n" + text;
 }
@@ -237,7 +241,7 @@ std::string eval_table(const EvalResult& result, Format format) {
   Table table{"eval", {}, {}};
   for (const EvalPolicyResult& policy : result.policies)
     for (const EvalRow& row : policy.rows) {
-      if (for_people(format) && row.depth > 0) continue;
+      if (for_people(format) && row.depth > 0 && !row.part) continue;
       for (const MetricRow& m : row.metrics) add_row(table, fields_of(result, policy, row, m));
     }
   if (table.rows.empty()) return for_people(format) ? "no question was answered\n" : "";

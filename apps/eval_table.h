@@ -23,6 +23,8 @@ struct EvalResult {
   uint32_t threads = 0, batch = 0, score_window = 0, context = 0;
   std::optional<double> limit;   // questions of each subtask, or a share of them
   std::optional<uint32_t> draw;  // questions drawn of each task
+  uint64_t draw_seed = 0;
+  bool fast_stop = false;
   MemoryUse memory;
   uint64_t planned_bytes = 0, cache_peak = 0;  // of the whole run; of caches, measured
   uint64_t asked = 0, generated = 0;           // in this run, without what was there already

@@ -198,13 +198,13 @@ TaskRequests make_requests(const Task& task, const Subtask& subtask, const Token
   return asked;
 }
 
-std::vector<std::vector<int32_t>> forced_tokens(const TaskRequests& asked, uint32_t document,
-                                                const SampleRecord& baseline) {
+std::vector<std::vector<int32_t>> forced_tokens(const TaskRequests& asked, std::span<const EvalRequest> requests,
+                                                uint32_t document, const SampleRecord& baseline) {
   const uint32_t first = asked.first[document], n = asked.first[document + 1] - first;
   std::vector<std::vector<int32_t>> texts(n);
   if (asked.task->kind == TaskKind::kGenerate) texts[0] = baseline.tokens;
   if (asked.task->kind == TaskKind::kMultipleChoice) {
-    const auto& choices = std::get<Score>(asked.requests[first].want).continuations;
+    const auto& choices = std::get<Score>(requests[first].want).continuations;
     const Json responses =
         Json::parse(baseline.responses);  // of each choice its responses, as add_choices() wrote them
     size_t best = 0;

@@ -20,16 +20,16 @@ struct RequestOptions {
   bool truncate = false;   // also where no document of a subtask fits
 };
 
-// One subtask as the runner sees it. Points to the task, which outlives it.
+// One subtask as the runner sees it, all its requests of one family. Points to the task, which outlives it.
 struct TaskRequests {
   const Task* task = nullptr;
   const Subtask* subtask = nullptr;
-  std::string end_text;  // the model's own end of text, one more stop string
-  std::vector<EvalRequest> requests;
-  std::vector<uint32_t> document;  // [requests]; a long text of a perplexity task takes several in a row
-  std::vector<uint32_t> first;     // [documents] its first request; one more at the end
-  std::vector<std::string> keys;   // [documents] of the sample, as the store has it
-  uint32_t truncated = 0;          // documents that lost their beginning
+  std::string end_text;               // the model's own end of text, one more stop string
+  std::vector<EvalRequest> requests;  // until EvalWork has taken them into a row with those of others
+  std::vector<uint32_t> document;     // [requests]; a long text of a perplexity task takes several in a row
+  std::vector<uint32_t> first;        // [documents] its first request; one more at the end
+  std::vector<std::string> keys;      // [documents] of the sample, as the store has it
+  uint32_t truncated = 0;             // documents that lost their beginning
 };
 
 // Throws Error where a document cannot be asked: no room for what is to be generated, no document of the subtask that
@@ -44,7 +44,7 @@ SampleRecord answered(const TaskRequests& asked, uint32_t document, std::span<co
 
 // The baseline's answers to a document's requests as texts that other policies can be led through: what it generated,
 // the choice that it found most likely, nothing for texts that are measured as they are.
-std::vector<std::vector<int32_t>> forced_tokens(const TaskRequests& asked, uint32_t document,
-                                                const SampleRecord& baseline);
+std::vector<std::vector<int32_t>> forced_tokens(const TaskRequests& asked, std::span<const EvalRequest> requests,
+                                                uint32_t document, const SampleRecord& baseline);
 
 }  // namespace sluice

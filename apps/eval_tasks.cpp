@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -122,6 +123,22 @@ void set_limit(const Words& words, TaskOptions& options) {
                             words.text("limit")));
 }
 
+// A list as in 0,0.5,1; empty without the option.
+std::vector<double> numbers(const Words& words, const char* option, double low, double high) {
+  std::vector<double> list;
+  if (!words.has(option)) return list;
+  const std::string given = words.text(option);
+  for (const std::string_view part : split(given, ',')) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (part.empty() || error != std::errc() || end != part.data() + part.size() || !(value >= low && value <= high))
+      throw Error(fmt::format("eval: --{} takes numbers from {} to {} with commas between them, not \"{}\"", option,
+                              low, high, printable(given)));
+    list.push_back(value);
+  }
+  return list;
+}
+
 bool same(const EvalConfig& a, const EvalConfig& b) {
   return a.tasks == b.tasks && a.protocol == b.protocol && a.data == b.data && a.limit == b.limit &&
          a.batch == b.batch && a.score_window == b.score_window;
@@ -151,11 +168,13 @@ ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval) {
     throw Error("eval: --limit, --samples and --draw exclude each other: each says which questions are asked");
   if (words.has("seed") && !draws) throw Error("eval: --seed belongs to --draw");
   if (draws) chosen.draw = uint32_t(words.integer("draw", 0, 1, UINT32_MAX));
-  const uint64_t draw_seed = uint64_t(words.integer("seed", 1234, 0, INT64_MAX));
+  chosen.draw_seed = uint64_t(words.integer("seed", 1234, 0, INT64_MAX));
   if (words.has("limit"))
     set_limit(words, options);
   else if (eval.limit > 0 && !words.has("samples") && !draws)
     options.limit = eval.limit;
+  for (const double n : numbers(words, "passkey-words", 1, 1 << 20)) options.passkey_words.push_back(uint32_t(n));
+  options.passkey_depths = numbers(words, "passkey-depths", 0, 1);
   if (words.has("shots")) options.shots = uint32_t(words.integer("shots", 0, 0, 1000));
   std::vector<std::string> names = task_names(words, eval);
   if (eval.protocol == "gear") use_gear(names, options, eval);
@@ -167,10 +186,18 @@ ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval) {
   take_samples(chosen.tasks, samples, options, words.text("samples"));
   const auto longest = uint32_t(words.integer("max-tokens", UINT32_MAX, 1, UINT32_MAX));
   for (Task& task : chosen.tasks) {
-    if (chosen.draw) draw_documents(task, *chosen.draw, draw_seed);
+    if (chosen.draw) draw_documents(task, *chosen.draw, chosen.draw_seed);
     task.max_tokens = std::min(task.max_tokens, longest);
   }
   return chosen;
+}
+
+std::vector<std::string> changes_of(const Task& task) {
+  std::vector<std::string> list;
+  if (task.shots != task.file->shots.count) list.push_back(fmt::format("--shots {}", task.shots));
+  if (task.kind == TaskKind::kGenerate && task.max_tokens < task.file->max_tokens)
+    list.push_back(fmt::format("--max-tokens {}", task.max_tokens));
+  return list;
 }
 
 std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskOptions& options,

@@ -73,7 +73,7 @@ class Source:
             elif pin is None:
                 stop(f"{address} has no pin in the list", 2)
             elif found(pin, data) != pin:
-                stop(f"{address} is not the file it should be\n  expected {pin}\n  found    {found(pin, data)}")
+                stop(f"{address} is not the file it should be\n  expected {pin}\n  found    {found(pin, data)}", 2)
             elif address.endswith(".zip"):
                 archive = zipfile.ZipFile(io.BytesIO(data))
                 self.open[address] = lambda member: archive.read(member)
@@ -112,11 +112,12 @@ def main():
     if words.folder and not words.folder.is_dir():
         stop(f"{words.folder} is no folder", 2)
     source = Source(words.folder, archives)
-    kept, added, wrong, missing = 0, 0, [], []
+    kept, added, unchecked, wrong, missing = 0, 0, 0, [], []
     for name, place, pin, address in files:
         if name not in words.sets and "all" not in words.sets:
             continue
         target = words.to / place
+        unchecked += pin == "-"
         if target.is_file() and found(pin, target.read_bytes()) == pin:
             kept += 1
             continue
@@ -138,8 +139,10 @@ def main():
     if missing:
         print(f"get_data: {words.folder} has no {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
               file=sys.stderr)
+    if unchecked:
+        print(f"get_data: {unchecked} of the files have no known hash and are taken as they come", file=sys.stderr)
     print(f"get_data: {words.to}: {added} files added, {kept} were there", file=sys.stderr)
-    sys.exit(1 if wrong or missing else 0)
+    sys.exit(2 if wrong else 1 if missing else 0)
 
 
 main()

@@ -31,7 +31,7 @@ class CliEval : public ::testing::Test {
     write_tiny_gguf(folder_ / "tiny.gguf", tiny);
     coded_ = write("coded.toml", "[codec]\nname = \"uniform\"\nbits = 4\nblock_rows = 16\n");
     evicted_ = write("evicted.toml", "[evictor]\nname = \"h2o\"\n[cache]\nbudget = 48\ninterval = 4\n");
-    write_task(24);
+    write_task(40);
   }
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
@@ -204,7 +204,7 @@ TEST_F(CliEval, DeathsChangeNothing) {
   ASSERT_EQ(adds({"--out", path("whole"), "--batch", "5"}).code, 0);
   std::mt19937 random(3);
   uint64_t before = 0;
-  for (int death = 0; death < 10; death++) {
+  for (int death = 0; death < 20; death++) {
     Program program = start({"--out", path("killed"), "--resume", "--batch", std::to_string(1 + death % 4)});
     // Some samples further, or somewhere on the way to the first.
     const uint64_t until = death % 3 == 0 ? before : before + 1 + random() % 5;
@@ -286,6 +286,10 @@ TEST_F(CliEval, GatesJudgePoliciesNotTheBaseline) {
   const Outcome none = with("acc<0.5");
   EXPECT_EQ(none.code, 2);
   EXPECT_THAT(none.err, HasSubstr("none of these tasks has acc"));
+  const Outcome lengths = sampled(
+      {coded_, "--tasks", "mmlu_anatomy", "--limit", "1", "--out", path("other"), "--fail-if", "degenerate>0.1"});
+  EXPECT_EQ(lengths.code, 2);
+  EXPECT_THAT(lengths.err, HasSubstr("no task here has degenerate"));
   const Outcome wrong = with("flips>1");
   EXPECT_EQ(wrong.code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("there is no field \"flips\""));
@@ -335,7 +339,7 @@ TEST_F(CliEval, AnswersAreForcedThroughEveryPolicy) {
                                  "--json", "--fidelity", "--set", "model.context=600"});
   ASSERT_EQ(kinds.code, 0) << kinds.err;
   const json tasks = json::parse(kinds.out)["policies"][1]["tasks"];
-  EXPECT_EQ(tasks["mmlu_anatomy"]["fidelity"]["tokens"], 2);  // " A" is one token, of each question
+  EXPECT_EQ(tasks["mmlu_anatomy"]["fidelity"]["tokens"], 4);  // this tokenizer has no " A": a space and a letter
   EXPECT_GT(tasks["wikitext"]["fidelity"]["tokens"], 100);
 }
 
@@ -353,7 +357,9 @@ TEST_F(CliEval, QuestionsAreDrawnAndLengthsCut) {
   const auto draw = [&](const std::string& out, const std::string& seed) {
     const Outcome ran = adds({"--draw", "6", "--seed", seed, "--max-tokens", "5", "--out", path(out), "--json"});
     EXPECT_EQ(ran.code, 0) << ran.err;
-    EXPECT_EQ(json::parse(ran.out)["draw"], 6);
+    const json result = json::parse(ran.out);
+    EXPECT_EQ(result["draw"], json({{"count", 6}, {"seed", std::stoi(seed)}}));
+    EXPECT_EQ(result["policies"][0]["tasks"]["adds"]["changes"], json::array({"--max-tokens 5"}));
     return ids(out);
   };
   const auto one = draw("one", "7");
@@ -364,6 +370,26 @@ TEST_F(CliEval, QuestionsAreDrawnAndLengthsCut) {
   EXPECT_EQ(adds({"--seed", "6", "--out", path("x")}).code, 2);
   for (const char* limit : {"0", "1.5", "-2", "x"})
     EXPECT_EQ(adds({"--limit", limit, "--out", path("x")}).code, 2) << limit;
+}
+
+TEST_F(CliEval, PasskeysAreShownByLengthAndDepth) {
+  const Outcome ran = sampled({coded_, "--tasks", "passkey", "--passkey-words", "40,90", "--passkey-depths", "0,1",
+                               "--out", path("out"), "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const json tasks = json::parse(ran.out)["policies"][1]["tasks"];
+  ASSERT_EQ(tasks.size(), 5u);
+  for (const char* part :
+       {"words=40, depth=0.0", "words=40, depth=1.0", "words=90, depth=0.0", "words=90, depth=1.0"}) {
+    const json& row = tasks[fmt::format("passkey[{}]", part)];
+    EXPECT_EQ(row["samples"], 10) << part;
+    EXPECT_EQ(row["paired"], 10);
+  }
+  EXPECT_EQ(tasks["passkey"]["samples"], 40);
+  // Not among the harness's tasks.
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "out" / "tiny@coded"))
+    if (entry.path().filename().string().starts_with("results_"))
+      EXPECT_EQ(json::parse(std::ifstream(entry.path()))["results"].size(), 1u);
+  EXPECT_EQ(sampled({coded_, "--tasks", "passkey", "--passkey-depths", "0,1.5", "--out", path("x")}).code, 2);
 }
 
 TEST_F(CliEval, SamplesAreChosenByNumber) {

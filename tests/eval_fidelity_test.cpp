@@ -97,6 +97,7 @@ TEST_F(EvalFidelity, AgreesWithTheLikelihoodsOfAnEvaluation) {
   options.score_window = 8;
   const Answers asked = run();
   const Scores scores = force({{int32_t(5 + 100 % 7), 9, 30}, {11}, {int32_t(5 + 102 % 7), 9, 30}});
+  ASSERT_EQ(scores.size(), (policies.size() - 1) * requests.size());
   for (const auto& [key, each] : scores) {
     SCOPED_TRACE(fmt::format("policy {}, request {}", key.first, key.second));
     const size_t choice = key.second == 1 ? 1 : 0;
@@ -109,7 +110,9 @@ TEST_F(EvalFidelity, AgreesWithARollingText) {
   use(kEvalPolicies);
   ask(2, [](EvalRequest& r) { r.want = Rolling{uint32_t(1 + r.id % 3)}; });
   const Answers asked = run();
-  for (const auto& [key, each] : force({{}, {}})) {
+  const Scores scores = force({{}, {}});
+  ASSERT_EQ(scores.size(), (policies.size() - 1) * requests.size());
+  for (const auto& [key, each] : scores) {
     EXPECT_EQ(each.size(), asked.at(key).scored);
     EXPECT_DOUBLE_EQ(-sum_of_nll(each), asked.at(key).log_prob);
   }
@@ -121,6 +124,7 @@ TEST_F(EvalFidelity, AnEmptyAnswerHasNoScoreAndAStopEndsIt) {
   const Scores scores = force({{}, {7, 8, 9}});
   EXPECT_TRUE(scores.at({1, 0}).empty());
   // The same policy as the baseline's strays by nothing.
+  ASSERT_EQ(scores.at({2, 1}).size(), 3u);
   for (const PositionScore& s : scores.at({2, 1})) EXPECT_TRUE(s.kld == 0 && s.same_top && s.nll == s.reference_nll);
   std::atomic<bool> stop = true;
   options.stop = &stop;

@@ -14,7 +14,7 @@ namespace sluice {
 namespace {
 
 using ::testing::HasSubstr;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 std::string complaint(const std::function<void()>& call) {
   try {

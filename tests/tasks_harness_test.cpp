@@ -15,7 +15,7 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 const fs::path kTasks = fs::path(SLUICE_SOURCE) / "configs" / "tasks";
 

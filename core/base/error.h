@@ -12,12 +12,17 @@ enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2, kExitGate = 
 
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message, ExitCode code = kExitUsage)
-      : std::runtime_error(message), code_(code) {}
+  explicit Error(const std::string& message, ExitCode code = kExitUsage) : std::runtime_error(message), code_(code) {}
   ExitCode code() const { return code_; }
 
  private:
   ExitCode code_;
+};
+
+// What was told to stop has stopped; nothing went wrong.
+class Interrupted : public Error {
+ public:
+  Interrupted() : Error("interrupted", kExitFailed) {}
 };
 
 }  // namespace sluice

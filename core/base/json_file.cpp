@@ -10,18 +10,30 @@
 #include "core/base/text.h"
 
 namespace sluice {
+namespace {
 
-nlohmann::json read_json_file(const std::filesystem::path& path, uint64_t limit, int depth) {
+template <class Json>
+Json read(const std::filesystem::path& path, uint64_t limit, int depth) {
   const std::string text = read_file(path, limit);
-  const auto guard = [&](int level, nlohmann::json::parse_event_t, nlohmann::json&) {
+  const auto guard = [&](int level, typename Json::parse_event_t, Json&) {
     if (level > depth) throw Error(fmt::format("{}: nests deeper than {} levels", path.string(), depth));
     return true;
   };
   try {
-    return nlohmann::json::parse(text, guard);
+    return Json::parse(text, guard);
   } catch (const nlohmann::json::exception& error) {
     throw Error(fmt::format("{}: is not valid JSON: {}", path.string(), json_complaint(error.what())));
   }
+}
+
+}  // namespace
+
+nlohmann::json read_json_file(const std::filesystem::path& path, uint64_t limit, int depth) {
+  return read<nlohmann::json>(path, limit, depth);
+}
+
+nlohmann::ordered_json read_ordered_json_file(const std::filesystem::path& path, uint64_t limit, int depth) {
+  return read<nlohmann::ordered_json>(path, limit, depth);
 }
 
 }  // namespace sluice

@@ -72,7 +72,7 @@ Trial::Trial(Engine& engine, const Config& config, const Policy& policy, const B
 }
 
 void Trial::heed_stop() const {
-  if (stop_ && *stop_) throw Error("interrupted", kExitFailed);
+  if (stop_ && *stop_) throw Interrupted();
 }
 
 double Trial::run() {

@@ -44,7 +44,7 @@ TokenCost token_cost(const Engine& engine, const BenchTest& test, const KvBytes&
 // A test that is ready to run: the cache at its depth is filled. All that it refers to outlives it.
 class Trial {
  public:
-  // `tokens` feed it, over and over. `stop`, which may be NULL, is heard at every token: Error "interrupted" (exit 1).
+  // `tokens` feed it, over and over. `stop`, which may be NULL, is heard at every token, by throwing Interrupted.
   Trial(Engine& engine, const Config& config, const Policy& policy, const BenchTest& test, bool exact,
         std::span<const int32_t> tokens, const std::atomic<bool>* stop);
 

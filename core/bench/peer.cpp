@@ -136,7 +136,7 @@ std::string Peer::line(double deadline) {
       fail(fmt::format("wrote a line of more than {} bytes to stdout, where only answers belong", kLongestLine));
     if (stop_ && *stop_) {
       broken_ = true;
-      throw Error("interrupted", kExitFailed);
+      throw Interrupted();
     }
     if (now() > deadline) fail(fmt::format("has not answered \"go\" for {:g} s; --versus-limit allows more", limit_));
     pollfd file{from_, POLLIN, 0};

@@ -9,10 +9,10 @@ namespace sluice {
 namespace {
 
 // An answer on its way through several caches, the baseline's first.
-class Lockstep {
+class ForcedRows {
  public:
-  Lockstep(Engine& engine, std::span<const EvalPolicy> policies, const EvalRequest& request, const ForcedAnswer& answer,
-           const EvalOptions& options)
+  ForcedRows(Engine& engine, std::span<const EvalPolicy> policies, const EvalRequest& request,
+             const ForcedAnswer& answer, const EvalOptions& options)
       : engine_(engine), policies_(policies), request_(request), options_(options), tokens_(request.prompt) {
     tokens_.insert(tokens_.end(), answer.tokens.begin(), answer.tokens.end());
     const auto* rolling = std::get_if<Rolling>(&request.want);
@@ -26,7 +26,8 @@ class Lockstep {
     scores_.emplace_back();
     const auto row = uint32_t(caches_.size() - 1);
     at_ = prompt_part(request_, options_.score_window);
-    feed_prompt_part(engine_, *caches_.back(), request_, prefix, at_ == first_ ? Want::kLast : Want::kNothing, options_,
+    feed_prompt_part(engine_, *caches_.back(), request_, prefix,
+                     at_ == first_ && first_ < tokens_.size() ? Want::kLast : Want::kNothing, options_,
                      [&](std::span<const LogitRow> rows) {
                        const LogitRow last{row, 0, rows.back().logits};
                        score({&last, 1});
@@ -88,19 +89,17 @@ bool force_answers(Engine& engine, std::span<const EvalPolicy> policies, uint32_
       std::vector<EvalJob> own{{baseline, answer.request}};
       for (const uint32_t policy : answer.policies) own.push_back({policy, answer.request});
       {
-        Lockstep lockstep(engine, policies, requests[answer.request], answer, options);
-        for (const EvalJob& job : own) lockstep.prompt(job.policy, snapshots.find(job));
-        while (!lockstep.ended()) {
+        ForcedRows rows(engine, policies, requests[answer.request], answer, options);
+        for (const EvalJob& job : own) rows.prompt(job.policy, snapshots.find(job));
+        while (!rows.ended()) {
           if (stopped()) return false;
-          lockstep.step();
+          rows.step();
         }
-        for (size_t i = 1; i < own.size(); i++) sink(own[i].policy, answer, lockstep.scores(i));
+        for (size_t i = 1; i < own.size(); i++) sink(own[i].policy, answer, rows.scores(i));
       }
       for (const EvalJob& job : own) snapshots.ended(job);
     }
-  } catch (const Error&) {
-    // A prompt that is told to stop says so by an Error.
-    if (!stopped()) throw;
+  } catch (const Interrupted&) {
     return false;
   }
   return true;

@@ -26,7 +26,9 @@ using ForcedSink = std::function<void(uint32_t policy, const ForcedAnswer& answe
 // The same work as jobs of an evaluation, for plan_evaluation() with a row for each policy.
 std::vector<EvalJob> forced_jobs(std::span<const ForcedAnswer> answers, uint32_t baseline);
 
-// An answer after the other. Of `options`: exact, score_window, share_prefix, stop. False if it was stopped.
+// An answer after the other; all caches of an answer live at once. Of `options`: exact, score_window and share_prefix,
+// as of the plan, and stop. What the sink throws ends it. An answer without tokens gives no scores. False if it was
+// stopped.
 bool force_answers(Engine& engine, std::span<const EvalPolicy> policies, uint32_t baseline,
                    std::span<const EvalRequest> requests, std::span<const ForcedAnswer> answers,
                    const EvalOptions& options, const ForcedSink& sink);

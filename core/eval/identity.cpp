@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/base/child_process.h"
 #include "sluice/plugin.h"
 
 namespace sluice {
@@ -74,6 +75,7 @@ Identity run_identity(Engine& engine, const Config& config, const EvalOptions& o
   Identity identity;
   Writer writer(engine.registry(), hash, identity);
   writer.add("sluice", SLUICE_VERSION);
+  writer.file("program", std::filesystem::read_symlink(kThisProgram));
   for (const auto& file : model_files(engine.file().path())) writer.file("model " + file.filename().string(), file);
   writer.module("backend", SLUICE_BACKEND, config.backend, {"threads", "memory"});
   writer.add("kernels", engine.device().kernels);

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -36,7 +38,8 @@ struct Rolling {
 };
 
 struct EvalRequest {
-  uint64_t id = 0;  // the caller's
+  uint64_t id = 0;      // the caller's
+  uint32_t family = 0;  // those of one family begin alike, such as a subtask's
   std::vector<int32_t> prompt;
   std::variant<Generate, Score, Rolling> want;
   // Its beginning was cut off, so it shares no prefix with the others and keeps none of them from sharing theirs.

@@ -65,7 +65,7 @@ void Row::prompt(const SequenceCache* prefix) {
       engine_, *cache_, request_, prefix, generates ? Want::kLast : Want::kNothing, options_,
       [&](std::span<const LogitRow> rows) { logits.assign(rows.back().logits.begin(), rows.back().logits.end()); });
   observe_bytes(*cache_, answer_.bytes);
-  answer_.bytes.kept_after_prompt = answer_.bytes.kept;
+  if (generates) answer_.bytes.kept_after_prompt = answer_.bytes.kept;
   answer_.prompt_seconds = seconds_since(began_);
   at_ = prompt_part(request_, options_.score_window);
   if (generates)
@@ -90,7 +90,7 @@ Feed Row::feed() {
 }
 
 void Row::take(std::span<const float> logits) {
-  if (++steps_ % kObserveSteps == 0) observe_bytes(*cache_, answer_.bytes);
+  if (++steps_ % kObserveSteps == 0 && !continuing_) observe_bytes(*cache_, answer_.bytes);
   if (std::holds_alternative<Generate>(request_.want)) return generated_token(logits);
   if (continuing_) return scored_continuation(logits);
   const std::vector<int32_t>& prompt = request_.prompt;
@@ -132,6 +132,7 @@ void Row::scored_context(std::span<const float> logits) {
   answer_.likelihoods.resize(continuations.size());
   for (size_t i = 0; i < continuations.size(); i++) score(answer_.likelihoods[i], logits, continuations[i][0]);
   observe_bytes(*cache_, answer_.bytes);
+  answer_.bytes.kept_after_prompt = answer_.bytes.kept;
   if (!options_.allow_uncompressed) check_saved(*cache_, answer_.bytes);
   context_ = std::move(cache_), continuing_ = true, choice_ = 0;
   next_continuation();
@@ -180,6 +181,7 @@ Answer Row::finish() {
   if (!context_) {  // those of a Score were taken before its continuations
     if (std::holds_alternative<Generate>(request_.want)) mark_compressed();
     observe_bytes(*cache_, answer_.bytes);
+    if (std::holds_alternative<Rolling>(request_.want)) answer_.bytes.kept_after_prompt = answer_.bytes.kept;
     if (!options_.allow_uncompressed) check_saved(*cache_, answer_.bytes);
   }
   cache_.reset(), context_.reset();

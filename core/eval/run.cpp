@@ -104,9 +104,7 @@ EvalRun run_evaluation(Engine& engine, std::span<const EvalPolicy> policies, std
   Evaluation evaluation(engine, policies, requests, jobs, options);
   try {
     evaluation.go();
-  } catch (const Error&) {
-    // A prompt that is told to stop says so by an Error.
-    if (!(options.stop && *options.stop)) throw;
+  } catch (const Interrupted&) {
     evaluation.run_.interrupted = true;
   }
   EvalRun& run = evaluation.run_;

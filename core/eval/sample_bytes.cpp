@@ -27,7 +27,8 @@ void observe_bytes(const SequenceCache& cache, SampleBytes& bytes) {
   for (uint32_t k = 0; k < kKinds; k++) bytes.peak_by_kind[k] = std::max(bytes.peak_by_kind[k], ledger.bytes[k]);
   bytes.stored = ledger.total();
   bytes.f16 = uint64_t(4) * g.layers * g.kv_heads * g.head_dim * cache.seen();
-  bytes.peak = std::max(bytes.peak, cache.owner().peak + ledger[Kind::kPlugin]);
+  // What lies in the shared prefix is the sample's as well: how much is shared changes no figure.
+  bytes.peak = std::max(bytes.peak, cache.owner().peak + ledger[Kind::kPlugin] + ledger[Kind::kSnapshot]);
   bytes.kept = cache.seen() ? cache.tokens_kept() : 0;
 }
 

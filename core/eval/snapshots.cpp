@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "core/eval/tokens.h"
 
@@ -75,54 +76,71 @@ uint32_t shared_prefix(std::span<const EvalPolicy> policies, std::span<const Eva
 
 Snapshots::Snapshots(Engine& engine, std::span<const EvalPolicy> policies, std::span<const EvalRequest> requests,
                      std::span<const EvalJob> jobs, const EvalOptions& options)
-    : engine_(engine), requests_(requests), group_of_(policies.size(), kNone), exact_(options.exact) {
-  const uint32_t n = shared_prefix(policies, requests, options.whole.empty() ? jobs : options.whole, options);
-  for (size_t i = 0; i < jobs.size() && n > 0; i++) {
+    : engine_(engine), requests_(requests), exact_(options.exact) {
+  std::map<uint32_t, std::vector<EvalJob>> whole;
+  for (const EvalJob& job : options.whole.empty() ? jobs : options.whole)
+    whole[requests[job.request].family].push_back(job);
+  for (const auto& [family, of_family] : whole)
+    families_[family] = {std::vector<int32_t>(shared_prefix(policies, requests, of_family, options)),
+                         std::vector<size_t>(policies.size(), kNone)};
+  std::set<uint32_t> known;  // families whose prefix is filled in
+  for (size_t i = 0; i < jobs.size(); i++) {
+    const EvalRequest& request = requests[jobs[i].request];
     const Policy& policy = *policies[jobs[i].policy].policy;
-    if (requests[jobs[i].request].truncated || !can_share(policy)) continue;
-    if (prefix_.empty()) {
-      const std::vector<int32_t>& prompt = requests[jobs[i].request].prompt;
-      prefix_.assign(prompt.begin(), prompt.begin() + n);
-    }
-    size_t& group = group_of_[jobs[i].policy];
+    Family& family = families_[request.family];
+    if (family.prefix.empty() || request.truncated || !can_share(policy)) continue;
+    if (known.insert(request.family).second)
+      std::copy_n(request.prompt.begin(), family.prefix.size(), family.prefix.begin());
+    size_t& group = family.group_of[jobs[i].policy];
     if (group == kNone) {
       Policy snapshot = snapshot_policy(policy);
-      for (group = 0; group < groups_.size() && !same_snapshot(*groups_[group].policy, snapshot);) group++;
+      for (group = 0; group < groups_.size(); group++)
+        if (groups_[group].family == &family && same_snapshot(*groups_[group].policy, snapshot)) break;
       if (group == groups_.size()) {
-        groups_.emplace_back();
-        groups_.back().policy = std::make_unique<Policy>(std::move(snapshot)), groups_.back().first = i;
+        Group& made = groups_.emplace_back();
+        made.family = &family, made.first = i;
+        made.policy = std::make_unique<Policy>(std::move(snapshot));
       }
     }
     groups_[group].last = i, groups_[group].left++;
   }
 }
 
-bool Snapshots::shares(const EvalJob& job) const {
-  return group_of_[job.policy] != kNone && !requests_[job.request].truncated;
+uint32_t Snapshots::tokens() const {
+  size_t most = 0;
+  for (const auto& [number, family] : families_) most = std::max(most, family.prefix.size());
+  return uint32_t(most);
+}
+
+Snapshots::Group* Snapshots::group_of(const EvalJob& job) {
+  const EvalRequest& request = requests_[job.request];
+  const size_t group = families_.at(request.family).group_of[job.policy];
+  return group == kNone || request.truncated ? nullptr : &groups_[group];
 }
 
 const SequenceCache* Snapshots::find(const EvalJob& job) {
-  if (!shares(job)) return nullptr;
-  Group& group = groups_[group_of_[job.policy]];
-  if (!group.cache) {
-    std::unique_ptr<SequenceCache> cache = engine_.create_cache(*group.policy, 0, tokens());
-    engine_.prompt({cache.get(), prefix_, Want::kNothing}, nullptr, exact_, [](std::span<const LogitRow>) {});
-    group.cache = std::move(cache);
+  Group* const group = group_of(job);
+  if (!group) return nullptr;
+  if (!group->cache) {
+    const std::vector<int32_t>& prefix = group->family->prefix;
+    std::unique_ptr<SequenceCache> cache = engine_.create_cache(*group->policy, 0, uint32_t(prefix.size()));
+    engine_.prompt({cache.get(), prefix, Want::kNothing}, nullptr, exact_, [](std::span<const LogitRow>) {});
+    group->cache = std::move(cache);
   }
-  return group.cache.get();
+  return group->cache.get();
 }
 
 void Snapshots::ended(const EvalJob& job) {
-  if (!shares(job)) return;
-  Group& group = groups_[group_of_[job.policy]];
-  if (--group.left == 0) group.cache.reset();
+  Group* const group = group_of(job);
+  if (group && --group->left == 0) group->cache.reset();
 }
 
 CacheBound Snapshots::bound(uint32_t batch) const {
   CacheBound most;
   std::vector<uint64_t> bytes;
   for (const Group& group : groups_) {
-    const CacheBound one = engine_.create_cache(*group.policy, 0, tokens())->bound(tokens(), 0);
+    const auto n = uint32_t(group.family->prefix.size());
+    const CacheBound one = engine_.create_cache(*group.policy, 0, n)->bound(n, 0);
     bytes.push_back(one.held), most.prompt = std::max(most.prompt, one.prompt);
   }
   // When a group begins, others are still to be used, and jobs of those that are not may have gone on all the while.

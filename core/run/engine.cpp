@@ -363,7 +363,7 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
 
 // Between two tiles of a prompt.
 void Engine::tile_done(uint64_t done, uint64_t total) const {
-  if (stop_ && *stop_) throw Error("interrupted", kExitFailed);
+  if (stop_ && *stop_) throw Interrupted();
   if (prompt_progress_) prompt_progress_(done, total);
 }
 

@@ -40,7 +40,7 @@ class Engine {
     std::function<void(uint64_t, uint64_t)> progress;  // bytes of weights loaded, of all
     // Of every prompt: rows times layers done, of all; called between its tiles.
     std::function<void(uint64_t, uint64_t)> prompt_progress;
-    // Set from elsewhere: a prompt under way ends between two tiles with an Error "interrupted" (exit 1).
+    // Set from elsewhere: a prompt under way ends between two tiles by throwing Interrupted.
     const std::atomic<bool>* stop = nullptr;
   };
   // Opens the model and loads it. `registry` and its pool outlive the engine.

@@ -96,7 +96,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
       if (c.rescued) r.stats.push_back({"rescued rows", double(c.rescued)});
       if (c.decoded) r.stats.push_back({"rows decoded for the evictor", double(c.decoded)});
     }
-    for (uint32_t i = 0; i < count && probe; i++) results[order[i]].attention = probe->figures(i);
+    for (uint32_t i = 0; probe && i < count; i++) results[order[i]].attention = probe->figures(i);
     return results;
   };
   if (options.offer) options.offer(so_far);
@@ -151,6 +151,7 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
   }
 
   std::vector<PolicyResult> results = so_far();
+  probe.reset();  // what follows is one policy alone
   if (options.speed && fed == n) measure_speed(engine, runners, tokens, options, results);
   return results;
 }

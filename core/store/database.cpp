@@ -30,14 +30,13 @@ void Database::fail() const {
   const std::string name = file_.string(), said = handle_ ? sqlite3_errmsg(handle_) : "out of memory";
   switch (kind) {
     case SQLITE_FULL:
-      throw Error(fmt::format("{}: the disk is full; what was finished before is in the store, and the run can be "
-                              "resumed once there is room",
-                              name),
-                  kExitFailed);
+      throw Error(
+          fmt::format("{}: the disk is full; what was finished before is in the store, and the run can be "
+                      "resumed once there is room",
+                      name));
     case SQLITE_IOERR:
       throw Error(fmt::format("{}: cannot be read or written{}: {}; what was finished before is in the store", name,
-                              system, said),
-                  kExitFailed);
+                              system, said));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       throw Error(

@@ -12,6 +12,8 @@ std::string RunRecord::key() const {
   return sum.hex();
 }
 
-std::string SampleRecord::prompt_key() const { return Sha256().add_field(prompt).add_field(arguments).hex(); }
+std::string SampleRecord::prompt_key() const {
+  return Sha256().add_field(prompt).add_field(arguments).add_field(target).hex();
+}
 
 }  // namespace sluice

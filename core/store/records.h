@@ -59,7 +59,7 @@ struct SampleRecord {
   std::vector<KindBytes> bytes;  // those that are not 0
   double seconds = 0, prompt_seconds = 0;
 
-  std::string prompt_key() const;  // SHA-256 over prompt and arguments
+  std::string prompt_key() const;  // SHA-256 over prompt, arguments and target
 };
 
 // A token of the baseline's answer, teacher-forced.

@@ -210,7 +210,8 @@ std::vector<StoredRun> Store::runs() {
   std::vector<StoredRun> runs;
   Statement rows(*database_,
                  "SELECT run, policy, task, task_version, protocol, identity, config, details, began, (SELECT count(*) "
-                 "FROM samples WHERE samples.run = runs.run) FROM runs ORDER BY run");
+                 "FROM samples WHERE samples.run = runs.run), (SELECT coalesce(max(ended), '') FROM samples WHERE "
+                 "samples.run = runs.run) FROM runs ORDER BY run");
   while (rows.step()) {
     StoredRun& r = runs.emplace_back();
     r.run = rows.number(0);
@@ -221,7 +222,7 @@ std::vector<StoredRun> Store::runs() {
       if (pair.is_array() && pair.size() == 2 && pair[0].is_string() && pair[1].is_string())
         r.record.identity.emplace_back(pair[0], pair[1]);
     r.record.config = rows.text(6), r.record.details = rows.text(7), r.began = rows.text(8);
-    r.samples = uint64_t(rows.number(9));
+    r.samples = uint64_t(rows.number(9)), r.ended = rows.text(10);
   }
   return runs;
 }

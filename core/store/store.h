@@ -15,7 +15,7 @@ namespace sluice {
 struct StoredRun {
   int64_t run = 0;
   RunRecord record;
-  std::string began;  // "2026-01-31T17:05:09Z"
+  std::string began, ended;  // "2026-01-31T17:05:09Z": the run, its last sample; "" without one
   uint64_t samples = 0;
 };
 

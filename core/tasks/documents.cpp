@@ -19,7 +19,7 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // A template over a record's fields; Error with both places where it names what the record lacks.
 std::string render(const PlacedTemplate& from, const Json& fields, const std::string& origin) {
@@ -257,7 +257,8 @@ std::vector<Subtask> make_subtasks(const TaskFile& task, std::string_view part, 
     for (const std::string& member : members) {
       const std::string name = member.empty() ? task.name : task.subtask_prefix + member;
       if (!part.empty() && part != group && part != name) continue;
-      subtasks.push_back({name, member, group, 0, {}});
+      const auto chance = task.chances.find(member);
+      subtasks.push_back({name, member, group, 0, chance == task.chances.end() ? task.chance : chance->second, {}});
       try {
         sources.push_back(sources_of(task, member, options));
       } catch (const Error& error) {

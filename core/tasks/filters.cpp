@@ -42,7 +42,8 @@ size_t escaped_length(std::string_view text) {
 std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : text) {
-    if (c > ' ' && c < 0x7F && !std::isalnum(static_cast<unsigned char>(c))) result += '\\';
+    const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    if (c > ' ' && c < 0x7F && !alphanumeric) result += '\\';
     result += c;
   }
   return result;

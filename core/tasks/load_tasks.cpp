@@ -29,7 +29,7 @@ Task make_task(TaskFile file, std::string_view part, const TaskOptions& options,
   task.name = part.empty() ? file.name : std::string(part);
   task.about = file.about;
   task.protocol = file.protocol;
-  task.version = file.version;
+  task.version = file.version, task.group_version = file.group_version;
   task.unverified = file.unverified;
   task.kind = file.kind;
   task.shots = options.shots.value_or(file.shots.count);
@@ -37,7 +37,6 @@ Task make_task(TaskFile file, std::string_view part, const TaskOptions& options,
   task.stop_at_start = file.stop_at_start;
   task.max_tokens = file.max_tokens;
   task.metrics = metric_keys(file);
-  task.chance = file.chance;
   task.weight_by_size = file.weight_by_size;
   task.file = std::make_shared<const TaskFile>(std::move(file));
   return task;

@@ -13,7 +13,7 @@
 namespace sluice {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 const Json& field(const Record& record, const Json& fields, const std::string& name, Json::value_t type) {
   if (!fields.is_object() || !fields.contains(name))

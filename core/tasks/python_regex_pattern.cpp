@@ -2,7 +2,6 @@
 // neither engine's idea of lines, words and spaces is asked. What ICU knows and Python does not is refused.
 #include <fmt/format.h>
 
-#include <cctype>
 #include <map>
 #include <vector>
 
@@ -12,6 +11,9 @@
 
 namespace sluice {
 namespace {
+
+// Whatever locale a library has set for the process.
+bool ascii_alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
 // Members of the classes, as they stand within brackets.
 constexpr std::string_view kSpace =
@@ -153,7 +155,7 @@ class Translator {
         return fmt::format("\\x{{{:x}}}", value);
       }
       default:
-        if (std::isalnum(static_cast<unsigned char>(c))) return {};
+        if (ascii_alphanumeric(c)) return {};
         // A character beyond ASCII keeps its bytes together.
         return literal();
     }
@@ -167,7 +169,7 @@ class Translator {
     text.resize(length);
     at_ += length;
     const unsigned char first = static_cast<unsigned char>(text[0]);
-    return first < 0x80 && !std::isalnum(first) && first > ' ' ? "\\" + text : text;
+    return first < 0x80 && !ascii_alphanumeric(char(first)) && first > ' ' ? "\\" + text : text;
   }
 
   // \d and its kin, after the backslash: the members of the set and whether it is turned round.

@@ -7,7 +7,7 @@
 #include <unicode/unistr.h>
 #include <unicode/utf8.h>
 
-#include <cctype>
+#include <clocale>
 #include <cmath>
 #include <cstdlib>
 
@@ -69,9 +69,10 @@ size_t python_length(std::string_view text) {
 }
 
 std::string without_ascii_punctuation(std::string_view text) {
+  constexpr std::string_view kPunctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
   std::string result;
   for (const char c : text)
-    if (!std::ispunct(static_cast<unsigned char>(c)) || static_cast<unsigned char>(c) >= 0x80) result += c;
+    if (kPunctuation.find(c) == kPunctuation.npos) result += c;
   return result;
 }
 
@@ -104,8 +105,10 @@ double python_float(std::string_view text) {
       ascii += bytes;
   });
   if (ascii.empty() || ascii.find_first_not_of("0123456789.+-eE") != std::string::npos) return NAN;
+  // Whatever locale a library has set for the process.
+  static const locale_t c_locale = newlocale(LC_ALL_MASK, "C", nullptr);
   char* end = nullptr;
-  const double value = std::strtod(ascii.c_str(), &end);
+  const double value = strtod_l(ascii.c_str(), &end, c_locale);
   return end == ascii.c_str() + ascii.size() ? value : NAN;
 }
 

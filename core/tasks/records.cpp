@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kFileLimit = uint64_t(1) << 30;
 constexpr int kDepthLimit = 16;  // of lists and objects in a record
 
-std::string kind_of(const nlohmann::json& value) {
+std::string kind_of(const nlohmann::ordered_json& value) {
   return value.is_object() ? "an object" : value.is_array() ? "a list" : std::string(value.type_name());
 }
 
@@ -75,7 +75,7 @@ class CsvReader {
   uint32_t line_ = 1;
 };
 
-void add_column(nlohmann::json& fields, const std::string& name, bool list, std::string value) {
+void add_column(nlohmann::ordered_json& fields, const std::string& name, bool list, std::string value) {
   if (list)
     fields[name].push_back(std::move(value));
   else
@@ -91,13 +91,13 @@ std::vector<Record> parse_jsonl(std::string_view text, const std::string& origin
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string place = fmt::format("{}:{}", origin, number);
-    const auto guard = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    const auto guard = [&](int depth, nlohmann::ordered_json::parse_event_t, nlohmann::ordered_json&) {
       if (depth > kDepthLimit) throw Error(fmt::format("{}: nests deeper than {} levels", place, kDepthLimit));
       return true;
     };
-    nlohmann::json fields;
+    nlohmann::ordered_json fields;
     try {
-      fields = nlohmann::json::parse(line, guard);
+      fields = nlohmann::ordered_json::parse(line, guard);
     } catch (const nlohmann::json::exception& error) {
       throw Error(fmt::format("{}: is not valid JSON: {}", place, json_complaint(error.what())));
     }
@@ -112,8 +112,8 @@ std::vector<Record> read_jsonl(const std::filesystem::path& file) {
 }
 
 std::vector<Record> read_json_list(const std::filesystem::path& file, std::string_view list) {
-  nlohmann::json all = read_json_file(file, kFileLimit, kDepthLimit);
-  nlohmann::json* items = &all;
+  nlohmann::ordered_json all = read_ordered_json_file(file, kFileLimit, kDepthLimit);
+  nlohmann::ordered_json* items = &all;
   if (!list.empty()) {
     if (!all.is_object() || !all.contains(list))
       throw Error(fmt::format("{}: has no list \"{}\"; found {}", file.string(), list, kind_of(all)));
@@ -122,7 +122,7 @@ std::vector<Record> read_json_list(const std::filesystem::path& file, std::strin
   if (!items->is_array())
     throw Error(fmt::format("{}: {} is {}, not a list", file.string(), list.empty() ? "it" : list, kind_of(*items)));
   std::vector<Record> records;
-  for (nlohmann::json& item : *items) {
+  for (nlohmann::ordered_json& item : *items) {
     const std::string place = fmt::format("{}: {}[{}]", file.string(), list, records.size());
     if (!item.is_object()) throw Error(fmt::format("{}: found {}; a record is an object", place, kind_of(item)));
     records.push_back({std::move(item), 0, place});
@@ -143,7 +143,7 @@ std::vector<Record> parse_csv(std::string_view text, const std::string& origin,
     if (fields.size() != columns.size())
       throw Error(
           fmt::format("{}: a record of {} fields, not {} ({})", place, fields.size(), columns.size(), join(columns)));
-    Record& record = records.emplace_back(Record{nlohmann::json::object(), line, place});
+    Record& record = records.emplace_back(Record{nlohmann::ordered_json::object(), line, place});
     for (size_t i = 0; i < columns.size(); ++i)
       add_column(record.fields, columns[i], std::count(columns.begin(), columns.end(), columns[i]) > 1,
                  std::move(fields[i]));

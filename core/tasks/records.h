@@ -12,7 +12,7 @@
 namespace sluice {
 
 struct Record {
-  nlohmann::json fields;
+  nlohmann::ordered_json fields;  // in the file's order: hashes of records are of their text
   uint32_t line = 0;   // where it begins; 0 if the file has no lines to speak of
   std::string origin;  // "gsm8k/test.jsonl:12", or ":examples[3]" of a JSON file; opens messages about it
 };

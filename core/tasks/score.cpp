@@ -21,7 +21,7 @@ size_t stop_at(const Task& task, std::string_view text, const std::string& stop)
 std::vector<std::string> record_choices(const Document& document) {
   std::vector<std::string> choices;
   if (const auto found = document.fields.find("choices"); found != document.fields.end() && found->is_array())
-    for (const nlohmann::json& choice : *found)
+    for (const nlohmann::ordered_json& choice : *found)
       choices.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
   return choices;
 }
@@ -91,17 +91,6 @@ std::vector<TaskScore> score_choices(const Task& task, const Document& document,
     scores.push_back({metric, "none", std::to_string(chosen), chosen == document.gold ? 1.0 : 0.0, false});
   }
   return scores;
-}
-
-Perplexities perplexities(std::span<const RollingScore> texts) {
-  double sum = 0;
-  uint64_t words = 0, bytes = 0;
-  for (const RollingScore& text : texts) {
-    sum += text.loglikelihood;
-    words += text.words;
-    bytes += text.bytes;
-  }
-  return {std::exp(-sum / double(words)), std::exp(-sum / double(bytes)), -sum / double(bytes) / std::log(2.0)};
 }
 
 }  // namespace sluice

@@ -17,29 +17,30 @@ constexpr int kDepthLimit = 8;
 }  // namespace
 
 ShotList read_shot_list(const std::filesystem::path& file, const std::string& subtask) {
-  nlohmann::json all = read_json_file(file, kFileLimit, kDepthLimit);
+  nlohmann::ordered_json all = read_ordered_json_file(file, kFileLimit, kDepthLimit);
   ShotList result;
-  nlohmann::json* list = &all;
+  nlohmann::ordered_json* list = &all;
   if (all.is_object()) {
     if (!all.contains(subtask)) throw Error(fmt::format("{}: has no examples of \"{}\"", file.string(), subtask));
-    nlohmann::json& own = all[subtask];
+    nlohmann::ordered_json& own = all[subtask];
     if (own.is_object() && own.contains("description") && own["description"].is_string())
       result.description = own["description"].get<std::string>();
     list = own.is_object() && own.contains("shots") ? &own["shots"] : &own;
   }
   if (!list->is_array()) throw Error(fmt::format("{}: holds no list of examples", file.string()));
-  for (nlohmann::json& one : *list)
+  for (nlohmann::ordered_json& one : *list)
     result.records.push_back(
         {std::move(one), 0, fmt::format("{}: {}[{}]", file.string(), subtask, result.records.size())});
   return result;
 }
 
-std::string fixed_prompt(const ShotSpec& spec, const std::filesystem::path& file, const nlohmann::json& context) {
+std::string fixed_prompt(const ShotSpec& spec, const std::filesystem::path& file,
+                         const nlohmann::ordered_json& context) {
   std::string text;
   if (spec.prompt_key.empty()) {
     text = read_file(file, kFileLimit);
   } else {
-    const nlohmann::json all = read_json_file(file, kFileLimit, kDepthLimit);
+    const nlohmann::ordered_json all = read_ordered_json_file(file, kFileLimit, kDepthLimit);
     const std::string key = TextTemplate(spec.prompt_key).render(context);
     if (!all.is_object() || !all.contains(key) || !all[key].is_string())
       throw Error(fmt::format("{}: has no text \"{}\"", file.string(), key));

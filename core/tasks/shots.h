@@ -20,7 +20,7 @@ struct ShotList {
 ShotList read_shot_list(const std::filesystem::path& file, const std::string& subtask);
 
 // The published text of a prompt's examples, from `file`, which `spec` says how to read.
-std::string fixed_prompt(const ShotSpec& spec, const std::filesystem::path& file, const nlohmann::json& context);
+std::string fixed_prompt(const ShotSpec& spec, const std::filesystem::path& file, const nlohmann::ordered_json& context);
 
 // Indices into the pool, as the harness chooses them for `document`. `random` goes on from document to document.
 std::vector<size_t> choose_shots(const ShotSpec& spec, const std::vector<Record>& pool, size_t count,

@@ -53,7 +53,7 @@ struct Document {
   std::vector<std::string> choices;  // multiple choice: what may follow the prompt, delimiter included
   size_t gold = 0;                   // which of them is right
   std::string target;                // generation: what is right, before filters
-  nlohmann::json fields;             // the record, as prepared; for logs
+  nlohmann::ordered_json fields;             // the record, as prepared; for logs
   uint64_t words = 0, bytes = 0;     // perplexity: what its figures are per; those of the text as it was published
 };
 
@@ -62,6 +62,7 @@ struct Subtask {
   std::string short_name;  // "anatomy"
   std::string group;       // "mmlu_stem", or empty
   uint32_t total = 0;      // documents there are, of which those below were chosen
+  double chance = 0;       // of guessing right, for marking floors
   std::vector<Document> documents;
 };
 
@@ -69,9 +70,10 @@ struct TaskFile;
 
 struct Task {
   std::string name, about;
-  std::string protocol;    // "lm-eval", "gear", or "sluice" for tasks of our own: stands beside every score
-  std::string version;     // of the task within its protocol
-  std::string unverified;  // why equality with the protocol could not be checked; empty if it was
+  std::string protocol;       // "lm-eval", "gear", or "sluice" for tasks of our own: stands beside every score
+  std::string version;        // of the task within its protocol
+  std::string group_version;  // of all its subtasks together
+  std::string unverified;     // why equality with the protocol could not be checked; empty if it was
   TaskKind kind = TaskKind::kGenerate;
   uint32_t shots = 0;
   std::vector<std::string> stops;
@@ -79,7 +81,6 @@ struct Task {
   bool stop_at_start = true;
   uint32_t max_tokens = 0;
   std::vector<std::string> metrics;  // keys as in the harness's results: "exact_match,strict-match", "acc,none"
-  double chance = 0;                 // of guessing right, for marking floors
   bool weight_by_size = true;        // a group's mean weighs subtasks by their documents
   std::vector<Subtask> subtasks;
   // The file it was made from, for scoring; shared by copies.
@@ -128,15 +129,5 @@ std::vector<TaskScore> score_generation(const Task& task, const Subtask& subtask
 // A score per metric (acc, acc_norm). One log-likelihood per choice.
 std::vector<TaskScore> score_choices(const Task& task, const Document& document,
                                      std::span<const double> loglikelihoods);
-
-// One text's log-likelihood; documents of a perplexity task are added up.
-struct RollingScore {
-  double loglikelihood = 0;
-  uint64_t words = 0, bytes = 0;
-};
-struct Perplexities {
-  double word_perplexity = 0, byte_perplexity = 0, bits_per_byte = 0;
-};
-Perplexities perplexities(std::span<const RollingScore> texts);
 
 }  // namespace sluice

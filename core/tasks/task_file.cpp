@@ -126,6 +126,12 @@ void read_subtasks(TableReader& from, TaskFile& task, Mistakes& mistakes) {
   task.subtask_prefix = from.text("prefix", task.name + "_");
   task.group_prefix = from.text("group_prefix", task.subtask_prefix);
   if (std::vector<std::string> names = from.texts("names"); !names.empty()) task.groups.emplace_back("", names);
+  task.group_version = from.text("version", task.version);
+  task.parts = from.texts("parts");
+  if (const Table* chances = from.table("chance")) {
+    TableReader reader(*chances, from.label() + ".chance", from.place("chance"), mistakes);
+    for (const Table::Entry& entry : chances->entries) task.chances[entry.key] = reader.number(entry.key, 0, 1, 0);
+  }
   const Table* groups = from.table("groups");
   if (!groups) return;
   std::vector<std::string> all;
@@ -182,6 +188,7 @@ TaskFile read_task_file(const std::filesystem::path& file, Mistakes& mistakes) {
       mistakes.add(top, "is empty; a task needs name, protocol, version, kind, data, prompt and metric");
     return task;
   }
+  task.text = write_table(table, false);
   TableReader from(table, "", top, mistakes);
   task.name = from.text("name");
   task.about = from.text("about", "");
@@ -225,6 +232,12 @@ TaskFile read_task_file(const std::filesystem::path& file, Mistakes& mistakes) {
   }
   from.finish();
   if (task.groups.empty()) task.groups = {{"", {""}}};
+  if (task.group_version.empty()) task.group_version = task.version;
+  for (const auto& [name, chance] : task.chances)
+    if (std::none_of(task.groups.begin(), task.groups.end(), [&, &name = name](const auto& group) {
+          return std::find(group.second.begin(), group.second.end(), name) != group.second.end();
+        }))
+      mistakes.add(top, fmt::format("subtasks.chance names \"{}\", which is no subtask", printable(name)));
   if (task.kind == TaskKind::kGenerate && task.filters.empty()) {
     task.filters.emplace_back();
     task.filters.back().metric = task.metric;

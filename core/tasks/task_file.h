@@ -80,6 +80,7 @@ struct PasskeySpec {
 
 struct TaskFile {
   std::filesystem::path file;
+  std::string text;  // with all that it extends, as TOML: two files with the same text are the same task
   std::string name, about, protocol, version, unverified;
   TaskKind kind = TaskKind::kGenerate;
   DataSpec data;
@@ -98,6 +99,9 @@ struct TaskFile {
   // without a name if the task has none.
   std::vector<std::pair<std::string, std::vector<std::string>>> groups;
   std::string subtask_prefix, group_prefix;
+  std::string group_version;              // of all subtasks together; as `version` if the file does not say
+  std::map<std::string, double> chances;  // of subtasks that differ from `chance`, by short name
+  std::vector<std::string> parts;         // fields of the records by which results are also shown
 };
 
 // Mistakes are added; the result is then not to be used.

@@ -27,7 +27,7 @@ bool field_name(std::string_view name) {
   return true;
 }
 
-std::vector<std::string> names_of(const nlohmann::json& fields) {
+std::vector<std::string> names_of(const nlohmann::ordered_json& fields) {
   std::vector<std::string> names;
   if (fields.is_object())
     for (const auto& [name, value] : fields.items()) names.push_back(printable(name));
@@ -97,14 +97,14 @@ bool TextTemplate::constant() const {
   return true;
 }
 
-std::string TextTemplate::render(const nlohmann::json& fields) const {
+std::string TextTemplate::render(const nlohmann::ordered_json& fields) const {
   std::string result;
   for (const Part& part : parts_) {
     if (part.path.empty()) {
       result += part.text;
       continue;
     }
-    const nlohmann::json* value = &fields;
+    const nlohmann::ordered_json* value = &fields;
     for (const Access& access : part.path) {
       if (access.index >= 0) {
         if (!value->is_array() || size_t(access.index) >= value->size())

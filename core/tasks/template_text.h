@@ -22,7 +22,7 @@ class TextTemplate {
   explicit TextTemplate(std::string_view text);
 
   // Throws MissingField. Numbers are written as Python writes whole ones; lists and objects are no text.
-  std::string render(const nlohmann::json& fields) const;
+  std::string render(const nlohmann::ordered_json& fields) const;
   bool empty() const { return parts_.empty(); }
   // Without placeholders it is the same for every record.
   bool constant() const;

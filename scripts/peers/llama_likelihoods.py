@@ -28,7 +28,7 @@ def samples(o):
     store = sqlite3.connect(f"file:{o.store / 'samples.sqlite'}?mode=ro", uri=True)
     for prompt, choices, responses in store.execute(
             "SELECT p.text, arguments, responses FROM samples JOIN runs USING(run) JOIN texts p ON p.sha256 = prompt "
-            "WHERE policy = ? AND task LIKE ? AND ended_by = '' ORDER BY run, doc_id", (o.policy, o.task)):
+            "WHERE policy = ? AND task LIKE ? AND arguments LIKE '["%' ORDER BY run, doc_id", (o.policy, o.task)):
         yield prompt, json.loads(choices), [r[0][0] for r in json.loads(responses)]
 
 
