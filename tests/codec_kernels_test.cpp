@@ -133,7 +133,7 @@ TEST(CodecKernels, DigitsWriteNumbersTo21Bits) {
     for (size_t n : {32, 64, 96, 256}) {
       const std::vector<float> x = random.floats(n, 3);
       std::vector<int8_t> digits(3 * n + 1, 99);
-      const double step = k->split(n, x.data(), digits.data());
+      const double step = k->split(n, x.data(), nullptr, digits.data());
       EXPECT_EQ(digits[3 * n], 99);
       for (size_t i = 0; i < n; i++) {
         ASSERT_NEAR(step * (digits[i] + 128.0 * digits[n + i] + 16384.0 * digits[2 * n + i]), x[i], 0.7 * step);
@@ -146,14 +146,14 @@ TEST(CodecKernels, DigitsOfNothingAndOfWhatIsNotFinite) {
   for (const sluice_kernels* k : tables()) {
     std::vector<int8_t> digits(96, 1);
     std::vector<float> x(32, 0.0f);
-    EXPECT_EQ(k->split(32, x.data(), digits.data()), 0.0f);
+    EXPECT_EQ(k->split(32, x.data(), nullptr, digits.data()), 0.0f);
     EXPECT_EQ(digits, std::vector<int8_t>(96, 0));
     x[5] = INFINITY;
-    EXPECT_TRUE(std::isnan(k->split(32, x.data(), digits.data())));
+    EXPECT_TRUE(std::isnan(k->split(32, x.data(), nullptr, digits.data())));
     x[5] = std::nanf("");
-    EXPECT_TRUE(std::isnan(k->split(32, x.data(), digits.data())));
+    EXPECT_TRUE(std::isnan(k->split(32, x.data(), nullptr, digits.data())));
     x[5] = 3e38f;
-    EXPECT_GT(k->split(32, x.data(), digits.data()), 0.0f);
+    EXPECT_GT(k->split(32, x.data(), nullptr, digits.data()), 0.0f);
   }
 }
 
