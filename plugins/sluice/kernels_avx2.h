@@ -174,7 +174,7 @@ SLUICE_AVX2 float sluice_split_avx2(size_t n, const float* x, const float* scale
 
 /* ---- products with codes -------------------------------------------------------------------- */
 
-#define SLUICE_AVX2_QUERIES 3u /* that share a row's codes: with two rows, six sums and six vectors of numbers */
+#define SLUICE_AVX2_QUERIES 3u /* that share a row's codes: with two rows, six sums */
 #define SLUICE_AVX2_ROWS 16u   /* unpacked at a time if more queries want them */
 
 /* Of each 32 numbers, those in even columns and then those in odd ones: so codes in bytes become 16 bits by a mask and
@@ -193,30 +193,43 @@ SLUICE_AVX2_BODY void sluice_avx2_even_odd(uint32_t cols, const int16_t* whole, 
   }
 }
 
-/* Two rows for up to SLUICE_AVX2_QUERIES queries, whose sums and numbers stay in registers: sums[i] holds the sums of
+/* Two rows for up to SLUICE_AVX2_QUERIES queries, whose sums and numbers stay in registers: pairs[i] holds the sums of
  * query i in two columns of each half. */
 SLUICE_AVX2_BODY void sluice_avx2_dot_pair(uint32_t bits, uint32_t queries, uint32_t cols, const uint8_t* first,
-                                           const uint8_t* second, const int16_t* even_odd, __m256i* sums) {
+                                           const uint8_t* second, const int16_t* even_odd, __m256i* pairs) {
   const __m256i low_byte = _mm256_set1_epi16(255);
-  __m256i sum[SLUICE_AVX2_QUERIES][2];
-  uint32_t c, i, k;
-#pragma GCC unroll 3
-  for (i = 0; i < queries; i++) sum[i][0] = sum[i][1] = _mm256_setzero_si256();
-  for (c = 0; c < cols; c += 32) {
-#pragma GCC unroll 2
-    for (k = 0; k < 2; k++) {
-      const __m256i codes = sluice_avx2_codes(bits, (k ? second : first) + c / 8 * bits);
-      const __m256i even = _mm256_and_si256(codes, low_byte), odd = _mm256_srli_epi16(codes, 8);
-#pragma GCC unroll 3
-      for (i = 0; i < queries; i++) {
-        const __m256i* x = (const __m256i*)(even_odd + i * cols + c);
-        sum[i][k] = _mm256_add_epi32(sum[i][k], _mm256_madd_epi16(even, _mm256_loadu_si256(x)));
-        sum[i][k] = _mm256_add_epi32(sum[i][k], _mm256_madd_epi16(odd, _mm256_loadu_si256(x + 1)));
-      }
+  const int16_t *x = even_odd, *y = x + (queries > 1 ? cols : 0), *z = y + (queries > 2 ? cols : 0), *end = x + cols;
+  __m256i a0 = _mm256_setzero_si256(), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
+  for (; x < end; x += 32, y += 32, z += 32, first += 4 * bits, second += 4 * bits) {
+    const __m256i codes0 = sluice_avx2_codes(bits, first), codes1 = sluice_avx2_codes(bits, second);
+    const __m256i even0 = _mm256_and_si256(codes0, low_byte), odd0 = _mm256_srli_epi16(codes0, 8);
+    const __m256i even1 = _mm256_and_si256(codes1, low_byte), odd1 = _mm256_srli_epi16(codes1, 8);
+    __m256i number = _mm256_loadu_si256((const __m256i*)x);
+    a0 = _mm256_add_epi32(a0, _mm256_madd_epi16(even0, number));
+    a1 = _mm256_add_epi32(a1, _mm256_madd_epi16(even1, number));
+    number = _mm256_loadu_si256((const __m256i*)x + 1);
+    a0 = _mm256_add_epi32(a0, _mm256_madd_epi16(odd0, number));
+    a1 = _mm256_add_epi32(a1, _mm256_madd_epi16(odd1, number));
+    if (queries > 1) {
+      number = _mm256_loadu_si256((const __m256i*)y);
+      b0 = _mm256_add_epi32(b0, _mm256_madd_epi16(even0, number));
+      b1 = _mm256_add_epi32(b1, _mm256_madd_epi16(even1, number));
+      number = _mm256_loadu_si256((const __m256i*)y + 1);
+      b0 = _mm256_add_epi32(b0, _mm256_madd_epi16(odd0, number));
+      b1 = _mm256_add_epi32(b1, _mm256_madd_epi16(odd1, number));
+    }
+    if (queries > 2) {
+      number = _mm256_loadu_si256((const __m256i*)z);
+      c0 = _mm256_add_epi32(c0, _mm256_madd_epi16(even0, number));
+      c1 = _mm256_add_epi32(c1, _mm256_madd_epi16(even1, number));
+      number = _mm256_loadu_si256((const __m256i*)z + 1);
+      c0 = _mm256_add_epi32(c0, _mm256_madd_epi16(odd0, number));
+      c1 = _mm256_add_epi32(c1, _mm256_madd_epi16(odd1, number));
     }
   }
-#pragma GCC unroll 3
-  for (i = 0; i < queries; i++) sums[i] = _mm256_hadd_epi32(sum[i][0], sum[i][1]);
+  pairs[0] = _mm256_hadd_epi32(a0, a1);
+  if (queries > 1) pairs[1] = _mm256_hadd_epi32(b0, b1);
+  if (queries > 2) pairs[2] = _mm256_hadd_epi32(c0, c1);
 }
 
 /* `even_odd` as above, one query after the other. */
@@ -228,6 +241,7 @@ SLUICE_AVX2_BODY void sluice_avx2_dot_rows(uint32_t bits, uint32_t queries, uint
     const uint32_t count = rows - r < 4 ? rows - r : 4;
     const uint8_t* row[4];
     __m256i pairs[2][SLUICE_AVX2_QUERIES];
+#pragma GCC unroll 4
     for (k = 0; k < 4; k++) row[k] = packed + (r + (k < count ? k : 0)) * row_bytes;
     sluice_avx2_dot_pair(bits, queries, cols, row[0], row[1], even_odd, pairs[0]);
     sluice_avx2_dot_pair(bits, queries, cols, row[2], row[3], even_odd, pairs[1]);
@@ -326,41 +340,45 @@ SLUICE_AVX2_BODY void sluice_avx2_store_strip(const __m256i* low, const __m256i*
   }
 }
 
-/* A strip of 32 columns for one query. Codes of eight bits (wide): two products fill 16 bits and are widened at once.
- * Narrower ones: a chunk's 32 products of at most 64 * 15 add up in 16 bits. */
+/* sum + quad * digit. Codes of eight bits (wide): two products fill 16 bits and are widened at once. Narrower ones: a
+ * chunk's 32 products of at most 64 * 15 add up in 16 bits. */
+SLUICE_AVX2_BODY __m256i sluice_avx2_mix_step(int wide, __m256i sum, __m256i quad, __m256i digit) {
+  if (!wide) return _mm256_add_epi16(sum, _mm256_maddubs_epi16(quad, digit));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(quad, digit), _mm256_set1_epi16(1)));
+}
+SLUICE_AVX2_BODY __m256i sluice_avx2_widened(int wide, __m256i sum) {
+  return wide ? sum : _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+}
+SLUICE_AVX2_BODY __m256i sluice_avx2_four_digits(const int8_t* digits) {
+  int32_t four;
+  memcpy(&four, digits, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+
+/* A strip of 32 columns for one query. */
 SLUICE_AVX2_BODY void sluice_avx2_mix_strip(int wide, uint32_t rows, const __m256i* quads, const int8_t* digits,
                                             float step, float* sums) {
-  const __m256i ones = _mm256_set1_epi16(1);
+  const int8_t* const end = digits + rows;
   __m256i low[4], top[4];
-  uint32_t r, half, i, k;
+  uint32_t half;
 #pragma GCC unroll 2
   for (half = 0; half < 4; half += 2) {
-    __m256i sum[3][2];
-#pragma GCC unroll 3
-    for (k = 0; k < 3; k++) sum[k][0] = sum[k][1] = _mm256_setzero_si256();
-    for (r = 0; r < rows; r += 4) {
-      const __m256i quad[2] = {_mm256_load_si256(quads + r + half), _mm256_load_si256(quads + r + half + 1)};
-#pragma GCC unroll 3
-      for (k = 0; k < 3; k++) {
-        int32_t weights;
-        __m256i digit;
-        memcpy(&weights, digits + k * SLUICE_CHUNK + r, sizeof weights);
-        digit = _mm256_set1_epi32(weights);
-#pragma GCC unroll 2
-        for (i = 0; i < 2; i++) {
-          const __m256i pairs = _mm256_maddubs_epi16(quad[i], digit);
-          sum[k][i] =
-              wide ? _mm256_add_epi32(sum[k][i], _mm256_madd_epi16(pairs, ones)) : _mm256_add_epi16(sum[k][i], pairs);
-        }
-      }
+    __m256i a0 = _mm256_setzero_si256(), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
+    const __m256i* quad = quads + half;
+    const int8_t* at = digits;
+    for (; at < end; at += 4, quad += 4) {
+      const __m256i q0 = _mm256_load_si256(quad), q1 = _mm256_load_si256(quad + 1);
+      __m256i digit = sluice_avx2_four_digits(at);
+      a0 = sluice_avx2_mix_step(wide, a0, q0, digit), a1 = sluice_avx2_mix_step(wide, a1, q1, digit);
+      digit = sluice_avx2_four_digits(at + SLUICE_CHUNK);
+      b0 = sluice_avx2_mix_step(wide, b0, q0, digit), b1 = sluice_avx2_mix_step(wide, b1, q1, digit);
+      digit = sluice_avx2_four_digits(at + 2 * SLUICE_CHUNK);
+      c0 = sluice_avx2_mix_step(wide, c0, q0, digit), c1 = sluice_avx2_mix_step(wide, c1, q1, digit);
     }
-#pragma GCC unroll 2
-    for (i = 0; i < 2; i++) {
-#pragma GCC unroll 3
-      for (k = 0; k < 3 && !wide; k++) sum[k][i] = _mm256_madd_epi16(sum[k][i], ones);
-      low[half + i] = _mm256_add_epi32(sum[0][i], _mm256_slli_epi32(sum[1][i], 7));
-      top[half + i] = sum[2][i];
-    }
+    b0 = _mm256_slli_epi32(sluice_avx2_widened(wide, b0), 7), b1 = _mm256_slli_epi32(sluice_avx2_widened(wide, b1), 7);
+    low[half] = _mm256_add_epi32(sluice_avx2_widened(wide, a0), b0);
+    low[half + 1] = _mm256_add_epi32(sluice_avx2_widened(wide, a1), b1);
+    top[half] = sluice_avx2_widened(wide, c0), top[half + 1] = sluice_avx2_widened(wide, c1);
   }
   sluice_avx2_store_strip(low, top, step, sums);
 }
