@@ -60,7 +60,8 @@ struct alignas(64) AffineWork {
   float sums[SLUICE_TILE][kMostChannels];
   float weights[SLUICE_TILE][SLUICE_CHUNK];  // dot: what a group of channels adds
   float scale[kMostChannels], zero[kMostChannels];
-  float steps[kMostGroups][SLUICE_TILE], bias[kMostGroups][SLUICE_TILE];  // by_row with dot: per group of channels
+  // by_row with dot: per group of channels. rounding: dot()'s bias, see fix().
+  float steps[kMostGroups][SLUICE_TILE], bias[kMostGroups][SLUICE_TILE], rounding[kMostGroups][SLUICE_TILE];
   union {
     int16_t whole[SLUICE_TILE * kMostChannels];     // dot: queries
     int8_t digits[SLUICE_TILE * 3 * SLUICE_CHUNK];  // accumulate: weights
@@ -268,6 +269,15 @@ inline bool next_chunk(const Affine& a, const AffineView& v, Chunk& c) {
   return true;
 }
 
+// A query, times a scale if there is one, as integers; returns the step. *rounding is what makes codes count from their
+// middle.
+inline float fix_query(const Affine& a, uint32_t n, const float* q, const float* scale, int16_t* whole,
+                       float* rounding) {
+  const float step = a.kernels->fix(n, q, scale, whole, rounding);
+  *rounding *= 0.5f * float(a.levels());
+  return step;
+}
+
 // Before the first span: queries that no scale has to be folded into. q: float [queries][head_dim]
 inline void begin_dot(const Affine& a, uint32_t queries, const float* q, AffineWork& w) {
   if (a.pairs == Pairs::by_channel) return;
@@ -277,7 +287,7 @@ inline void begin_dot(const Affine& a, uint32_t queries, const float* q, AffineW
   for (uint32_t t = 0; t < groups; t++)
     for (uint32_t i = 0; i < queries; i++, whole += width) {
       const float* part = q + size_t(i) * a.head_dim + t * width;
-      w.steps[t][i] = a.kernels->fix(width, part, nullptr, whole);
+      w.steps[t][i] = fix_query(a, width, part, nullptr, whole, &w.rounding[t][i]);
       w.bias[t][i] = a.kernels->inner(width, part, w.scale);
     }
 }
@@ -305,21 +315,21 @@ inline void dot_chunk(const Affine& a, const AffineView& v, const Chunk& c, uint
       load_scales(a, d, scale, w.scale);
       a.kernels->from_half(d, scale + d, w.zero);
       for (uint32_t i = 0; i < queries; i++, q += d) {
-        w.steps[0][i] = a.kernels->fix(d, q, w.scale, w.whole + size_t(i) * d);
-        w.bias[0][i] = a.kernels->inner(d, q, w.zero);
+        float rounding;
+        w.steps[0][i] = fix_query(a, d, q, w.scale, w.whole + size_t(i) * d, &rounding);
+        w.bias[0][i] = a.kernels->inner(d, q, w.zero) + rounding;
       }
     }
     const sluice_codes codes = {packed, a.row_bytes(), a.bits, c.count, d};
     a.kernels->dot(&codes, queries, w.whole, w.steps[0], w.bias[0], kMostChannels, w.sums[0]);
     return;
   }
-  const float none[SLUICE_TILE] = {};
   const uint32_t groups = a.groups_of_row(), width = d / groups;
   for (uint32_t i = 0; i < queries; i++) std::fill_n(w.sums[i], c.count, 0.0f);
   for (uint32_t t = 0; t < groups; t++) {
     load_row_pairs(a, v, c, t, w);
     const sluice_codes codes = {packed + sluice_packed_bytes(a.bits, t * width), a.row_bytes(), a.bits, c.count, width};
-    a.kernels->dot(&codes, queries, w.whole + size_t(t) * queries * width, w.steps[t], none, SLUICE_CHUNK,
+    a.kernels->dot(&codes, queries, w.whole + size_t(t) * queries * width, w.steps[t], w.rounding[t], SLUICE_CHUNK,
                    w.weights[0]);
     for (uint32_t i = 0; i < queries; i++)
       a.kernels->settle(c.count, w.weights[i], w.scale, w.bias[t][i], w.zero, w.sums[i]);

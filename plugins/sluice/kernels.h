@@ -12,9 +12,10 @@
  *
  * Products with codes are exact in integers, so that no order of summation can change a bit: a vector of floats becomes
  * integers of one step, they are multiplied with the codes, and one rounding at the end makes a float of the sum.
- * dot() takes 16 bits, since what it sums over are channels of like size: the error is at most 2^-16 of the largest
- * factor per term. mix() takes 21 bits, as three signed digits in base 128, since of a chunk's weights one may outweigh
- * all others: at most 2^-21 of the largest.
+ * dot() takes 16 bits, since what it sums over are channels of like size: a factor is off by at most 2^-16 of the
+ * largest. What all factors together are off is known and can be made up for, so that codes count from their middle:
+ * see fix(). mix() takes 21 bits, as three signed digits in base 128, since of a chunk's weights one may outweigh all
+ * others: a factor is off by at most 2^-21 of the largest.
  *
  * All tables give the same bits: products are exact, the other loops keep one order (eight partial sums where they
  * add) and never fuse. So a block is the same on every machine.
@@ -56,8 +57,9 @@ typedef struct sluice_kernels {
   void (*to_half)(size_t n, const float* x, uint16_t* half);
 
   /* x[i] * scale[i] = step * whole[i]; returns the step: 0 if all are (nearly) 0, NaN if one is not finite. scale may
-   * be NULL: all ones. */
-  float (*fix)(size_t n, const float* x, const float* scale, int16_t* whole);
+   * be NULL: all ones. *rest is what rounding left over, the sum of x[i] * scale[i] - step * whole[i]: with half the
+   * largest code times it as bias, dot() errs as if codes were counted from their middle, half as much or less. */
+  float (*fix)(size_t n, const float* x, const float* scale, int16_t* whole, float* rest);
   /* sums[i * stride + r] = bias[i] + sum over columns of x_i[c] * code[r][c], where x_i was fixed in whole + i * cols
    * with steps[i]. */
   void (*dot)(const sluice_codes* codes, uint32_t queries, const int16_t* whole, const float* steps, const float* bias,
@@ -196,20 +198,30 @@ SLUICE_BODY int sluice_no_step(float largest, float* step) {
 
 #define SLUICE_ROUND 12582912.0f /* 3 * 2^22: adding it rounds to an integer */
 
-SLUICE_BODY float sluice_fix_body(size_t n, const float* x, const float* scale, int16_t* whole) {
+/* Eight partial sums, number i in sum i % 8, then halved. */
+SLUICE_BODY float sluice_add8(const float* sum) {
+  const float a = sum[0] + sum[4], b = sum[1] + sum[5], c = sum[2] + sum[6], d = sum[3] + sum[7];
+  return (a + c) + (b + d);
+}
+
+SLUICE_BODY float sluice_fix_body(size_t n, const float* x, const float* scale, int16_t* whole, float* rest) {
   const float largest = sluice_largest(n, x, scale);
-  float inverse, step;
+  float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, inverse, step;
   size_t i;
+  *rest = 0;
   if (sluice_no_step(largest, &step)) {
     memset(whole, 0, n * sizeof *whole);
     return step;
   }
-  inverse = SLUICE_WHOLE / largest;
+  inverse = SLUICE_WHOLE / largest, step = largest / SLUICE_WHOLE;
   for (i = 0; i < n; i++) {
     const float v = scale ? x[i] * scale[i] : x[i], scaled = v * inverse;
-    whole[i] = (int16_t)(int32_t)((scaled + SLUICE_ROUND) - SLUICE_ROUND);
+    const float rounded = (scaled + SLUICE_ROUND) - SLUICE_ROUND;
+    whole[i] = (int16_t)(int32_t)rounded;
+    sum[i % 8] += scaled - rounded;
   }
-  return largest / SLUICE_WHOLE;
+  *rest = step * sluice_add8(sum);
+  return step;
 }
 
 SLUICE_BODY float sluice_split_body(size_t n, const float* x, const float* scale, int8_t* digits) {
@@ -275,12 +287,6 @@ static inline void sluice_mix_portable(const sluice_codes* codes, uint32_t queri
 }
 
 /* ---- floats ---------------------------------------------------------------------------------- */
-
-/* Eight partial sums, number i in sum i % 8, then halved. */
-SLUICE_BODY float sluice_add8(const float* sum) {
-  const float a = sum[0] + sum[4], b = sum[1] + sum[5], c = sum[2] + sum[6], d = sum[3] + sum[7];
-  return (a + c) + (b + d);
-}
 
 SLUICE_BODY float sluice_inner_body(size_t n, const float* a, const float* b) {
   float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
@@ -373,8 +379,8 @@ SLUICE_BODY void sluice_project_back_body(size_t rows, size_t cols, size_t width
   }
 }
 
-static inline float sluice_fix_portable(size_t n, const float* x, const float* scale, int16_t* whole) {
-  return scale ? sluice_fix_body(n, x, scale, whole) : sluice_fix_body(n, x, NULL, whole);
+static inline float sluice_fix_portable(size_t n, const float* x, const float* scale, int16_t* whole, float* rest) {
+  return scale ? sluice_fix_body(n, x, scale, whole, rest) : sluice_fix_body(n, x, NULL, whole, rest);
 }
 static inline float sluice_split_portable(size_t n, const float* x, const float* scale, int8_t* digits) {
   return scale ? sluice_split_body(n, x, scale, digits) : sluice_split_body(n, x, NULL, digits);
@@ -448,8 +454,7 @@ static inline const sluice_kernels* sluice_kernels_portable(void) {
 static inline const sluice_kernels* sluice_kernels_named(const char* isa) {
   if (strcmp(isa, "portable") == 0) return sluice_kernels_portable();
 #if defined(__x86_64__) && defined(__GNUC__)
-  if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
-    return sluice_kernels_avx2();
+  if (strcmp(isa, "avx2") == 0 && sluice_has_avx2()) return sluice_kernels_avx2();
 #endif
   return NULL;
 }

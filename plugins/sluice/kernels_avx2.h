@@ -3,10 +3,17 @@
 #ifndef SLUICE_KERNELS_AVX2_H
 #define SLUICE_KERNELS_AVX2_H
 
+#include <cpuid.h>
 #include <immintrin.h>
 
 #define SLUICE_AVX2 static inline __attribute__((target("avx2,f16c")))
 #define SLUICE_AVX2_BODY static inline __attribute__((always_inline, target("avx2,f16c")))
+
+/* Clang 14 knows no "f16c" to ask __builtin_cpu_supports() for; that AVX registers are kept is part of "avx2". */
+static inline int sluice_has_avx2(void) {
+  unsigned a, b, c, d;
+  return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
 
 /* ---- codes ---------------------------------------------------------------------------------- */
 
@@ -120,25 +127,38 @@ SLUICE_AVX2_BODY __m256i sluice_avx2_whole(const float* x, const float* scale, s
   return _mm256_cvtps_epi32(_mm256_mul_ps(sluice_avx2_scaled(x, scale, i), inverse));
 }
 
-SLUICE_AVX2_BODY float sluice_avx2_fix(size_t n, const float* x, const float* scale, int16_t* whole) {
-  float largest, step;
-  __m256 inverse;
+/* The same, and what rounding left over is added to *rest. */
+SLUICE_AVX2_BODY __m256i sluice_avx2_whole_and_rest(const float* x, const float* scale, size_t i, __m256 inverse,
+                                                    __m256* rest) {
+  const __m256 scaled = _mm256_mul_ps(sluice_avx2_scaled(x, scale, i), inverse);
+  const __m256i whole = _mm256_cvtps_epi32(scaled);
+  *rest = _mm256_add_ps(*rest, _mm256_sub_ps(scaled, _mm256_cvtepi32_ps(whole)));
+  return whole;
+}
+
+SLUICE_AVX2_BODY float sluice_avx2_fix(size_t n, const float* x, const float* scale, int16_t* whole, float* rest) {
+  __m256 inverse, left = _mm256_setzero_ps();
+  float largest, step, sum[8];
   size_t i;
-  if (n % 16 != 0) return sluice_fix_body(n, x, scale, whole);
+  if (n % 16 != 0) return sluice_fix_body(n, x, scale, whole, rest);
   largest = sluice_avx2_largest(n, x, scale);
+  *rest = 0;
   if (sluice_no_step(largest, &step)) {
     memset(whole, 0, n * sizeof *whole);
     return step;
   }
-  inverse = _mm256_set1_ps(SLUICE_WHOLE / largest);
+  inverse = _mm256_set1_ps(SLUICE_WHOLE / largest), step = largest / SLUICE_WHOLE;
   for (i = 0; i < n; i += 16) {
-    const __m256i a = sluice_avx2_whole(x, scale, i, inverse), b = sluice_avx2_whole(x, scale, i + 8, inverse);
+    const __m256i a = sluice_avx2_whole_and_rest(x, scale, i, inverse, &left);
+    const __m256i b = sluice_avx2_whole_and_rest(x, scale, i + 8, inverse, &left);
     _mm256_storeu_si256((__m256i*)(whole + i), _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8));
   }
-  return largest / SLUICE_WHOLE;
+  _mm256_storeu_ps(sum, left);
+  *rest = step * sluice_add8(sum);
+  return step;
 }
-SLUICE_AVX2 float sluice_fix_avx2(size_t n, const float* x, const float* scale, int16_t* whole) {
-  return scale ? sluice_avx2_fix(n, x, scale, whole) : sluice_avx2_fix(n, x, NULL, whole);
+SLUICE_AVX2 float sluice_fix_avx2(size_t n, const float* x, const float* scale, int16_t* whole, float* rest) {
+  return scale ? sluice_avx2_fix(n, x, scale, whole, rest) : sluice_avx2_fix(n, x, NULL, whole, rest);
 }
 
 SLUICE_AVX2_BODY float sluice_avx2_split(size_t n, const float* x, const float* scale, int8_t* digits) {
@@ -232,32 +252,36 @@ SLUICE_AVX2_BODY void sluice_avx2_dot_pair(uint32_t bits, uint32_t queries, uint
   if (queries > 2) pairs[2] = _mm256_hadd_epi32(c0, c1);
 }
 
+/* Up to four scores of one query, of rows 0, 1 in `first` and 2, 3 in `second`. */
+SLUICE_AVX2_BODY void sluice_avx2_store_scores(uint32_t count, __m256i first, __m256i second, float step, float bias,
+                                               float* sums) {
+  const __m256i all = _mm256_hadd_epi32(first, second);
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+  const __m128 result = _mm_add_ps(_mm_mul_ps(_mm_set1_ps(step), _mm_cvtepi32_ps(four)), _mm_set1_ps(bias));
+  float some[4];
+  if (count == 4) {
+    _mm_storeu_ps(sums, result);
+  } else {
+    _mm_storeu_ps(some, result);
+    memcpy(sums, some, count * sizeof *sums);
+  }
+}
+
 /* `even_odd` as above, one query after the other. */
 SLUICE_AVX2_BODY void sluice_avx2_dot_rows(uint32_t bits, uint32_t queries, uint32_t rows, uint32_t cols,
                                            const uint8_t* packed, size_t row_bytes, const int16_t* even_odd,
                                            const float* steps, const float* bias, size_t stride, float* sums) {
-  uint32_t r, i, k;
-  for (r = 0; r < rows; r += 4) {
+  uint32_t r;
+  for (r = 0; r < rows; r += 4, sums += 4, packed += 4 * row_bytes) {
     const uint32_t count = rows - r < 4 ? rows - r : 4;
-    const uint8_t* row[4];
+    const uint8_t *second = packed + (count > 1 ? row_bytes : 0), *third = packed + (count > 2 ? 2 * row_bytes : 0);
+    const uint8_t* fourth = packed + (count > 3 ? 3 * row_bytes : 0);
     __m256i pairs[2][SLUICE_AVX2_QUERIES];
-#pragma GCC unroll 4
-    for (k = 0; k < 4; k++) row[k] = packed + (r + (k < count ? k : 0)) * row_bytes;
-    sluice_avx2_dot_pair(bits, queries, cols, row[0], row[1], even_odd, pairs[0]);
-    sluice_avx2_dot_pair(bits, queries, cols, row[2], row[3], even_odd, pairs[1]);
-#pragma GCC unroll 3
-    for (i = 0; i < queries; i++) {
-      const __m256i all = _mm256_hadd_epi32(pairs[0][i], pairs[1][i]);
-      const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
-      const __m128 result = _mm_add_ps(_mm_mul_ps(_mm_set1_ps(steps[i]), _mm_cvtepi32_ps(four)), _mm_set1_ps(bias[i]));
-      if (count == 4) {
-        _mm_storeu_ps(sums + i * stride + r, result);
-      } else {
-        float rest[4];
-        _mm_storeu_ps(rest, result);
-        for (k = 0; k < count; k++) sums[i * stride + r + k] = rest[k];
-      }
-    }
+    sluice_avx2_dot_pair(bits, queries, cols, packed, second, even_odd, pairs[0]);
+    sluice_avx2_dot_pair(bits, queries, cols, third, fourth, even_odd, pairs[1]);
+    sluice_avx2_store_scores(count, pairs[0][0], pairs[1][0], steps[0], bias[0], sums);
+    if (queries > 1) sluice_avx2_store_scores(count, pairs[0][1], pairs[1][1], steps[1], bias[1], sums + stride);
+    if (queries > 2) sluice_avx2_store_scores(count, pairs[0][2], pairs[1][2], steps[2], bias[2], sums + 2 * stride);
   }
 }
 
@@ -315,29 +339,25 @@ SLUICE_AVX2 void sluice_dot_avx2(const sluice_codes* codes, uint32_t queries, co
   }
 }
 
-/* Four rows of a strip of 32 columns, interleaved: columns 4 i and 16 + 4 i on in quad[i]. */
+/* Up to four rows of a strip of 32 columns, interleaved: columns 4 i and 16 + 4 i on in quad[i]. */
 SLUICE_AVX2_BODY void sluice_avx2_interleave(uint32_t bits, uint32_t count, const uint8_t* packed, size_t row_bytes,
                                              __m256i* quad) {
-  __m256i row[4], ab, cd;
-  uint32_t i;
-#pragma GCC unroll 4
-  for (i = 0; i < 4; i++) row[i] = i < count ? sluice_avx2_codes(bits, packed + i * row_bytes) : _mm256_setzero_si256();
-  ab = _mm256_unpacklo_epi8(row[0], row[1]), cd = _mm256_unpacklo_epi8(row[2], row[3]);
+  const __m256i none = _mm256_setzero_si256(), a = sluice_avx2_codes(bits, packed);
+  const __m256i b = count > 1 ? sluice_avx2_codes(bits, packed + row_bytes) : none;
+  const __m256i c = count > 2 ? sluice_avx2_codes(bits, packed + 2 * row_bytes) : none;
+  const __m256i d = count > 3 ? sluice_avx2_codes(bits, packed + 3 * row_bytes) : none;
+  __m256i ab = _mm256_unpacklo_epi8(a, b), cd = _mm256_unpacklo_epi8(c, d);
   quad[0] = _mm256_unpacklo_epi16(ab, cd), quad[1] = _mm256_unpackhi_epi16(ab, cd);
-  ab = _mm256_unpackhi_epi8(row[0], row[1]), cd = _mm256_unpackhi_epi8(row[2], row[3]);
+  ab = _mm256_unpackhi_epi8(a, b), cd = _mm256_unpackhi_epi8(c, d);
   quad[2] = _mm256_unpacklo_epi16(ab, cd), quad[3] = _mm256_unpackhi_epi16(ab, cd);
 }
 
-/* low[4][8] and top[4][8] are sums of 32 columns: four at a time, columns 4 i and 16 + 4 i on. */
-SLUICE_AVX2_BODY void sluice_avx2_store_strip(const __m256i* low, const __m256i* top, float step, float* sums) {
-  uint32_t i;
-#pragma GCC unroll 4
-  for (i = 0; i < 4; i++) {
-    const __m256 high = _mm256_mul_ps(_mm256_set1_ps(16384.0f), _mm256_cvtepi32_ps(top[i]));
-    const __m256 sum = _mm256_mul_ps(_mm256_set1_ps(step), _mm256_add_ps(_mm256_cvtepi32_ps(low[i]), high));
-    _mm_storeu_ps(sums + 4 * i, _mm256_castps256_ps128(sum));
-    _mm_storeu_ps(sums + 16 + 4 * i, _mm256_extractf128_ps(sum, 1));
-  }
+/* Columns 0 and 16 on, four of each, from their sums of digits: 2^0 and 2^7 in `low`, 2^14 in `top`. */
+SLUICE_AVX2_BODY void sluice_avx2_store_mixed(__m256i low, __m256i top, float step, float* sums) {
+  const __m256 high = _mm256_mul_ps(_mm256_set1_ps(16384.0f), _mm256_cvtepi32_ps(top));
+  const __m256 sum = _mm256_mul_ps(_mm256_set1_ps(step), _mm256_add_ps(_mm256_cvtepi32_ps(low), high));
+  _mm_storeu_ps(sums, _mm256_castps256_ps128(sum));
+  _mm_storeu_ps(sums + 16, _mm256_extractf128_ps(sum, 1));
 }
 
 /* sum + quad * digit. Codes of eight bits (wide): two products fill 16 bits and are widened at once. Narrower ones: a
@@ -355,32 +375,24 @@ SLUICE_AVX2_BODY __m256i sluice_avx2_four_digits(const int8_t* digits) {
   return _mm256_set1_epi32(four);
 }
 
-/* A strip of 32 columns for one query. */
-SLUICE_AVX2_BODY void sluice_avx2_mix_strip(int wide, uint32_t rows, const __m256i* quads, const int8_t* digits,
-                                            float step, float* sums) {
+/* Sixteen of a strip's columns for one query, those of two quads: 0 .. 7 and 16 .. 23. */
+SLUICE_AVX2_BODY void sluice_avx2_mix_half(int wide, uint32_t rows, const __m256i* quad, const int8_t* digits,
+                                           float step, float* sums) {
   const int8_t* const end = digits + rows;
-  __m256i low[4], top[4];
-  uint32_t half;
-#pragma GCC unroll 2
-  for (half = 0; half < 4; half += 2) {
-    __m256i a0 = _mm256_setzero_si256(), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
-    const __m256i* quad = quads + half;
-    const int8_t* at = digits;
-    for (; at < end; at += 4, quad += 4) {
-      const __m256i q0 = _mm256_load_si256(quad), q1 = _mm256_load_si256(quad + 1);
-      __m256i digit = sluice_avx2_four_digits(at);
-      a0 = sluice_avx2_mix_step(wide, a0, q0, digit), a1 = sluice_avx2_mix_step(wide, a1, q1, digit);
-      digit = sluice_avx2_four_digits(at + SLUICE_CHUNK);
-      b0 = sluice_avx2_mix_step(wide, b0, q0, digit), b1 = sluice_avx2_mix_step(wide, b1, q1, digit);
-      digit = sluice_avx2_four_digits(at + 2 * SLUICE_CHUNK);
-      c0 = sluice_avx2_mix_step(wide, c0, q0, digit), c1 = sluice_avx2_mix_step(wide, c1, q1, digit);
-    }
-    b0 = _mm256_slli_epi32(sluice_avx2_widened(wide, b0), 7), b1 = _mm256_slli_epi32(sluice_avx2_widened(wide, b1), 7);
-    low[half] = _mm256_add_epi32(sluice_avx2_widened(wide, a0), b0);
-    low[half + 1] = _mm256_add_epi32(sluice_avx2_widened(wide, a1), b1);
-    top[half] = sluice_avx2_widened(wide, c0), top[half + 1] = sluice_avx2_widened(wide, c1);
+  __m256i a0 = _mm256_setzero_si256(), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
+  for (; digits < end; digits += 4, quad += 4) {
+    const __m256i q0 = _mm256_load_si256(quad), q1 = _mm256_load_si256(quad + 1);
+    __m256i digit = sluice_avx2_four_digits(digits);
+    a0 = sluice_avx2_mix_step(wide, a0, q0, digit), a1 = sluice_avx2_mix_step(wide, a1, q1, digit);
+    digit = sluice_avx2_four_digits(digits + SLUICE_CHUNK);
+    b0 = sluice_avx2_mix_step(wide, b0, q0, digit), b1 = sluice_avx2_mix_step(wide, b1, q1, digit);
+    digit = sluice_avx2_four_digits(digits + 2 * SLUICE_CHUNK);
+    c0 = sluice_avx2_mix_step(wide, c0, q0, digit), c1 = sluice_avx2_mix_step(wide, c1, q1, digit);
   }
-  sluice_avx2_store_strip(low, top, step, sums);
+  b0 = _mm256_slli_epi32(sluice_avx2_widened(wide, b0), 7), b1 = _mm256_slli_epi32(sluice_avx2_widened(wide, b1), 7);
+  a0 = _mm256_add_epi32(sluice_avx2_widened(wide, a0), b0), a1 = _mm256_add_epi32(sluice_avx2_widened(wide, a1), b1);
+  sluice_avx2_store_mixed(a0, sluice_avx2_widened(wide, c0), step, sums);
+  sluice_avx2_store_mixed(a1, sluice_avx2_widened(wide, c1), step, sums + 4);
 }
 
 SLUICE_AVX2_BODY void sluice_avx2_mix_bits(uint32_t bits, const sluice_codes* codes, uint32_t queries,
@@ -393,9 +405,11 @@ SLUICE_AVX2_BODY void sluice_avx2_mix_bits(uint32_t bits, const sluice_codes* co
     for (r = 0; r + 4 <= rows; r += 4)
       sluice_avx2_interleave(bits, 4, packed + r * codes->row_bytes, codes->row_bytes, quads + r);
     if (r < rows) sluice_avx2_interleave(bits, rows - r, packed + r * codes->row_bytes, codes->row_bytes, quads + r);
-    for (i = 0; i < queries; i++)
-      sluice_avx2_mix_strip(bits == 8, rows, quads, digits + (size_t)i * 3 * SLUICE_CHUNK, steps[i],
-                            sums + i * stride + c);
+    for (i = 0; i < queries; i++) {
+      const int8_t* d = digits + (size_t)i * 3 * SLUICE_CHUNK;
+      sluice_avx2_mix_half(bits == 8, rows, quads, d, steps[i], sums + i * stride + c);
+      sluice_avx2_mix_half(bits == 8, rows, quads + 2, d, steps[i], sums + i * stride + c + 8);
+    }
   }
 }
 SLUICE_AVX2 void sluice_mix_avx2(const sluice_codes* codes, uint32_t queries, const int8_t* digits, const float* steps,
@@ -420,26 +434,37 @@ SLUICE_AVX2 void sluice_settle_avx2(size_t n, const float* x, const float* scale
 
 /* ---- floats ---------------------------------------------------------------------------------- */
 
-/* Up to four vectors at a time, each with its own eight partial sums. */
+/* Eight products of a vector, added to its partial sums. */
+SLUICE_AVX2_BODY __m256 sluice_avx2_inner_step(__m256 part, __m256 v, const float* x) {
+  return _mm256_add_ps(part, _mm256_mul_ps(v, _mm256_loadu_ps(x)));
+}
+/* The sum of eight partial sums and what the loop over eights left. */
+SLUICE_AVX2_BODY float sluice_avx2_inner_end(__m256 part, size_t left, const float* a, const float* x) {
+  float sum[8];
+  size_t j;
+  _mm256_storeu_ps(sum, part);
+  for (j = 0; j < left; j++) sum[j] += a[j] * x[j];
+  return sluice_add8(sum);
+}
+
+/* One, two or four vectors at a time, each with its own eight partial sums. */
 SLUICE_AVX2_BODY void sluice_avx2_inners(size_t n, uint32_t count, const float* a, const float* x, size_t stride,
                                          float* sums) {
-  __m256 part[4];
-  float sum[8];
-  size_t i, j;
-  uint32_t k;
-#pragma GCC unroll 4
-  for (k = 0; k < count; k++) part[k] = _mm256_setzero_ps();
+  const float *x1 = x + (count > 1 ? stride : 0), *x2 = x + (count > 2 ? 2 * stride : 0);
+  const float* x3 = x + (count > 2 ? 3 * stride : 0);
+  __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+  size_t i;
   for (i = 0; i + 8 <= n; i += 8) {
     const __m256 v = _mm256_loadu_ps(a + i);
-#pragma GCC unroll 4
-    for (k = 0; k < count; k++) part[k] = _mm256_add_ps(part[k], _mm256_mul_ps(v, _mm256_loadu_ps(x + k * stride + i)));
+    s0 = sluice_avx2_inner_step(s0, v, x + i);
+    if (count > 1) s1 = sluice_avx2_inner_step(s1, v, x1 + i);
+    if (count > 2) s2 = sluice_avx2_inner_step(s2, v, x2 + i), s3 = sluice_avx2_inner_step(s3, v, x3 + i);
   }
-#pragma GCC unroll 4
-  for (k = 0; k < count; k++) {
-    _mm256_storeu_ps(sum, part[k]);
-    for (j = 0; i + j < n; j++) sum[j] += a[i + j] * x[k * stride + i + j];
-    sums[k] = sluice_add8(sum);
-  }
+  sums[0] = sluice_avx2_inner_end(s0, n - i, a + i, x + i);
+  if (count > 1) sums[1] = sluice_avx2_inner_end(s1, n - i, a + i, x1 + i);
+  if (count < 4) return;
+  sums[2] = sluice_avx2_inner_end(s2, n - i, a + i, x2 + i);
+  sums[3] = sluice_avx2_inner_end(s3, n - i, a + i, x3 + i);
 }
 SLUICE_AVX2 void sluice_inners_avx2(size_t n, size_t count, const float* a, const float* x, size_t stride,
                                     float* sums) {

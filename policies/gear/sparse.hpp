@@ -33,10 +33,14 @@ constexpr float kSparseThere[kSparseSlots + 1][kSparseSlots] = {
 // What a row's outliers add to its scores: the sum of q[column] * value, those in slots first.
 template <uint32_t slots, class Lanes>
 Lanes sparse_row(const Lanes* q, uint32_t count, const float* value, const uint8_t* column) {
+  static_assert(slots == 2 || slots == kSparseSlots);
   const float* const there = kSparseThere[count < slots ? count : slots];
   Lanes sum = q[column[0]] * in_every_lane(q, value[0] * there[0]);
-#pragma GCC unroll 4
-  for (uint32_t k = 1; k < slots; k++) sum += q[column[k]] * in_every_lane(q, value[k] * there[k]);
+  sum += q[column[1]] * in_every_lane(q, value[1] * there[1]);
+  if constexpr (slots > 2) {
+    sum += q[column[2]] * in_every_lane(q, value[2] * there[2]);
+    sum += q[column[3]] * in_every_lane(q, value[3] * there[3]);
+  }
   for (uint32_t k = slots; k < count; k++) sum += q[column[k]] * in_every_lane(q, value[k]);
   return sum;
 }
