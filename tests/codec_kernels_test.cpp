@@ -246,6 +246,35 @@ TEST(CodecKernels, ScoresAreExact) {
   });
 }
 
+// Numbers that are all rounded down, so that errors add up: what is left over meets codes at their middle, and only
+// their distance from there is felt.
+TEST(CodecKernels, RoundingIsFeltFromTheMiddleOfCodes) {
+  Random random(6);
+  for (const sluice_kernels* k : tables())
+    for (uint32_t bits : kWidths)
+      for (uint32_t cols : {32u, 256u}) {
+        const Matrix matrix(*k, random, bits, 8, cols, false);
+        const double middle = ((1u << bits) - 1) / 2.0;
+        std::vector<float> x(cols), sums(8);
+        for (float& v : x) v = float(random.below(60000)) - 30000 + 0.4f;
+        x[0] = 32767;  // a step of 1
+        std::vector<int16_t> whole(cols);
+        float rest;
+        const float step = k->fix(cols, x.data(), nullptr, whole.data(), &rest);
+        ASSERT_EQ(step, 1.0f);
+        const float bias = rest * float(middle);
+        k->dot(&matrix.view, 1, whole.data(), &step, &bias, 8, sums.data());
+        for (uint32_t r = 0; r < 8; r++) {
+          double exact = 0, distance = 0;
+          for (uint32_t c = 0; c < cols; c++) {
+            const double code = matrix.codes[size_t(r) * cols + c];
+            exact += x[c] * code, distance += std::fabs(code - middle);
+          }
+          ASSERT_NEAR(sums[r], exact, 0.41 * distance + 2e-7 * (std::fabs(exact) + bias)) << k->isa << ' ' << bits;
+        }
+      }
+}
+
 TEST(CodecKernels, MixesAreExact) {
   each_matrix([](const sluice_kernels& k, Random& random, const Matrix& matrix, uint32_t queries, bool extreme) {
     const uint32_t rows = matrix.view.rows, cols = matrix.view.cols, n = SLUICE_CHUNK;
