@@ -133,7 +133,7 @@ TEST(CodecKernels, DigitsWriteNumbersTo21Bits) {
     for (size_t n : {32, 64, 96, 256}) {
       const std::vector<float> x = random.floats(n, 3);
       std::vector<int8_t> digits(3 * n + 1, 99);
-      const double step = k->split(n, x.data(), digits.data());
+      const double step = k->split(n, x.data(), nullptr, digits.data());
       EXPECT_EQ(digits[3 * n], 99);
       for (size_t i = 0; i < n; i++) {
         ASSERT_NEAR(step * (digits[i] + 128.0 * digits[n + i] + 16384.0 * digits[2 * n + i]), x[i], 0.7 * step);
@@ -142,64 +142,163 @@ TEST(CodecKernels, DigitsWriteNumbersTo21Bits) {
     }
 }
 
-TEST(CodecKernels, DigitsOfNothingAndOfWhatIsNotFinite) {
+// To half a step of 2^-15 of the largest, and three roundings of at most 2^-24 of it, 1/512 of a step each. What is
+// left over is a sum of n differences that are off by those three.
+TEST(CodecKernels, SixteenBitsWriteScaledNumbers) {
+  Random random(5);
+  for (const sluice_kernels* k : tables())
+    for (size_t n : {32, 40, 64, 96, 256}) {
+      const std::vector<float> x = random.floats(n, 3), scale = random.floats(n);
+      for (const float* by : {static_cast<const float*>(nullptr), scale.data()}) {
+        std::vector<int16_t> whole(n + 1, 99);
+        float rest = 99;
+        const double step = k->fix(n, x.data(), by, whole.data(), &rest);
+        EXPECT_EQ(whole[n], 99);
+        int most = 0;
+        double left = 0;
+        for (size_t i = 0; i < n; i++) {
+          const double exact = double(x[i]) * (by ? by[i] : 1.0f);
+          ASSERT_NEAR(step * whole[i], exact, 0.506 * step) << k->isa;
+          left += exact - step * whole[i];
+          most = std::max(most, std::abs(int(whole[i])));
+        }
+        EXPECT_EQ(most, 32767);
+        EXPECT_NEAR(rest, left, double(n) * step * 3 / 512) << k->isa << ' ' << n;
+      }
+    }
+}
+
+TEST(CodecKernels, NothingAndWhatIsNotFinite) {
   for (const sluice_kernels* k : tables()) {
     std::vector<int8_t> digits(96, 1);
+    std::vector<int16_t> whole(32, 1);
     std::vector<float> x(32, 0.0f);
-    EXPECT_EQ(k->split(32, x.data(), digits.data()), 0.0f);
+    EXPECT_EQ(k->split(32, x.data(), nullptr, digits.data()), 0.0f);
+    float rest = 1;
+    EXPECT_EQ(k->fix(32, x.data(), nullptr, whole.data(), &rest), 0.0f);
+    EXPECT_EQ(rest, 0.0f);
     EXPECT_EQ(digits, std::vector<int8_t>(96, 0));
-    x[5] = INFINITY;
-    EXPECT_TRUE(std::isnan(k->split(32, x.data(), digits.data())));
-    x[5] = std::nanf("");
-    EXPECT_TRUE(std::isnan(k->split(32, x.data(), digits.data())));
+    EXPECT_EQ(whole, std::vector<int16_t>(32, 0));
+    for (const float bad : {INFINITY, std::nanf("")}) {
+      x[5] = bad;
+      EXPECT_TRUE(std::isnan(k->split(32, x.data(), nullptr, digits.data())));
+      EXPECT_TRUE(std::isnan(k->fix(32, x.data(), nullptr, whole.data(), &rest)));
+    }
     x[5] = 3e38f;
-    EXPECT_GT(k->split(32, x.data(), digits.data()), 0.0f);
+    EXPECT_GT(k->split(32, x.data(), nullptr, digits.data()), 0.0f);
+    EXPECT_GT(k->fix(32, x.data(), nullptr, whole.data(), &rest), 0.0f);
   }
 }
 
-// Both products against double on what the digits say, so that only the last rounding is left; all codes at their
-// largest and all digits at their extremes included, where 16-bit sums are nearest to overflow.
-TEST(CodecKernels, ProductsAreExact) {
+// A matrix of codes, all at their largest if `extreme`: where sums are nearest to overflow.
+struct Matrix {
+  std::vector<uint8_t> codes, packed;
+  sluice_codes view;
+  Matrix(const sluice_kernels& k, Random& random, uint32_t bits, uint32_t rows, uint32_t cols, bool extreme)
+      : codes(random.codes(size_t(rows) * cols, bits)) {
+    const size_t row_bytes = sluice_packed_bytes(bits, cols) + 5;
+    packed.resize(rows * row_bytes, 0xA5);
+    if (extreme) std::fill(codes.begin(), codes.end(), uint8_t((1u << bits) - 1));
+    for (uint32_t r = 0; r < rows; r++)
+      k.pack(bits, cols, codes.data() + size_t(r) * cols, packed.data() + r * row_bytes);
+    view = {packed.data(), row_bytes, bits, rows, cols};
+  }
+};
+constexpr uint32_t kStride = 300;
+constexpr float kUntouched = 7;
+
+void each_matrix(auto check) {
   Random random(3);
   for (const sluice_kernels* k : tables())
     for (uint32_t bits : kWidths)
       for (uint32_t cols : {32u, 64u, 96u, 128u, 256u})
         for (uint32_t rows : {1u, 2u, 3u, 5u, 31u, 33u, 64u})
-          for (uint32_t queries : {1u, 2u, 16u}) {
+          for (uint32_t queries : {1u, 2u, 3u, 4u, 5u, 16u}) {
             const bool extreme = rows == 64;
-            const size_t row_bytes = sluice_packed_bytes(bits, cols) + 5;
-            std::vector<uint8_t> codes = random.codes(size_t(rows) * cols, bits), packed(rows * row_bytes, 0xA5);
-            if (extreme) std::fill(codes.begin(), codes.end(), uint8_t((1u << bits) - 1));
-            for (uint32_t r = 0; r < rows; r++)
-              k->pack(bits, cols, codes.data() + size_t(r) * cols, packed.data() + r * row_bytes);
-            const sluice_codes matrix = {packed.data(), row_bytes, bits, rows, cols};
-            for (const bool mixes : {false, true}) {
-              const uint32_t n = mixes ? SLUICE_CHUNK : cols, used = mixes ? rows : cols, results = mixes ? cols : rows;
-              std::vector<int8_t> digits(size_t(queries) * 3 * n, 0);
-              std::vector<float> steps(queries), sums(queries * 300, 7);
-              for (uint32_t i = 0; i < queries; i++) {
-                steps[i] = 0.25f + float(i);
-                for (uint32_t d = 0; d < 3 * n; d++)
-                  if (d % n < used)
-                    digits[i * 3 * n + d] = int8_t(extreme ? (i % 2 ? 63 : -64) : int(random.below(128)) - 64);
-              }
-              (mixes ? k->mix : k->dot)(&matrix, queries, digits.data(), steps.data(), 300, sums.data());
-              for (uint32_t i = 0; i < queries; i++) {
-                for (uint32_t j = 0; j < results; j++) {
-                  int64_t exact = 0;
-                  for (uint32_t t = 0; t < used; t++) {
-                    const int8_t* d = digits.data() + i * 3 * n + t;
-                    exact += (d[0] + 128 * d[n] + 16384 * d[2 * n]) *
-                             int64_t(codes[mixes ? size_t(t) * cols + j : size_t(j) * cols + t]);
-                  }
-                  const double expected = steps[i] * double(exact);
-                  ASSERT_NEAR(sums[i * 300 + j], expected, 3e-7 * std::fabs(expected) + 1e-3)
-                      << k->isa << ' ' << bits << " bits, " << rows << 'x' << cols << (mixes ? " mix" : " dot");
-                }
-                for (uint32_t j = results; j < 300; j++) ASSERT_EQ(sums[i * 300 + j], 7);
-              }
-            }
+            const Matrix matrix(*k, random, bits, rows, cols, extreme);
+            SCOPED_TRACE(std::string(k->isa) + ' ' + std::to_string(bits) + " bits, " + std::to_string(rows) + 'x' +
+                         std::to_string(cols) + ", " + std::to_string(queries) + " queries");
+            check(*k, random, matrix, queries, extreme);
           }
+}
+
+// Against sums of integers, so that only the last roundings are left.
+TEST(CodecKernels, ScoresAreExact) {
+  each_matrix([](const sluice_kernels& k, Random& random, const Matrix& matrix, uint32_t queries, bool extreme) {
+    const uint32_t rows = matrix.view.rows, cols = matrix.view.cols;
+    std::vector<int16_t> whole(size_t(queries) * cols);
+    std::vector<float> steps(queries), bias(queries), sums(queries * kStride, kUntouched);
+    for (uint32_t i = 0; i < queries; i++) {
+      steps[i] = 0.25f + float(i), bias[i] = 1000 * random.normal();
+      for (uint32_t c = 0; c < cols; c++)
+        whole[i * cols + c] = int16_t(extreme ? (i % 2 ? 32767 : -32767) : int(random.below(65535)) - 32767);
+    }
+    k.dot(&matrix.view, queries, whole.data(), steps.data(), bias.data(), kStride, sums.data());
+    for (uint32_t i = 0; i < queries; i++) {
+      for (uint32_t r = 0; r < rows; r++) {
+        int64_t exact = 0;
+        for (uint32_t c = 0; c < cols; c++) exact += whole[i * cols + c] * int64_t(matrix.codes[size_t(r) * cols + c]);
+        const double product = steps[i] * double(exact), expected = product + bias[i];
+        ASSERT_NEAR(sums[i * kStride + r], expected, 2e-7 * (std::fabs(product) + std::fabs(bias[i])));
+      }
+      for (uint32_t r = rows; r < kStride; r++) ASSERT_EQ(sums[i * kStride + r], kUntouched);
+    }
+  });
+}
+
+// Numbers that are all rounded down, so that errors add up: what is left over meets codes at their middle, and only
+// their distance from there is felt.
+TEST(CodecKernels, RoundingIsFeltFromTheMiddleOfCodes) {
+  Random random(6);
+  for (const sluice_kernels* k : tables())
+    for (uint32_t bits : kWidths)
+      for (uint32_t cols : {32u, 256u}) {
+        const Matrix matrix(*k, random, bits, 8, cols, false);
+        const double middle = ((1u << bits) - 1) / 2.0;
+        std::vector<float> x(cols), sums(8);
+        for (float& v : x) v = float(random.below(60000)) - 30000 + 0.4f;
+        x[0] = 32767;  // a step of 1
+        std::vector<int16_t> whole(cols);
+        float rest;
+        const float step = k->fix(cols, x.data(), nullptr, whole.data(), &rest);
+        ASSERT_EQ(step, 1.0f);
+        const float bias = rest * float(middle);
+        k->dot(&matrix.view, 1, whole.data(), &step, &bias, 8, sums.data());
+        for (uint32_t r = 0; r < 8; r++) {
+          double exact = 0, distance = 0;
+          for (uint32_t c = 0; c < cols; c++) {
+            const double code = matrix.codes[size_t(r) * cols + c];
+            exact += x[c] * code, distance += std::fabs(code - middle);
+          }
+          ASSERT_NEAR(sums[r], exact, 0.41 * distance + 2e-7 * (std::fabs(exact) + bias)) << k->isa << ' ' << bits;
+        }
+      }
+}
+
+TEST(CodecKernels, MixesAreExact) {
+  each_matrix([](const sluice_kernels& k, Random& random, const Matrix& matrix, uint32_t queries, bool extreme) {
+    const uint32_t rows = matrix.view.rows, cols = matrix.view.cols, n = SLUICE_CHUNK;
+    std::vector<int8_t> digits(size_t(queries) * 3 * n, 0);
+    std::vector<float> steps(queries), sums(queries * kStride, kUntouched);
+    for (uint32_t i = 0; i < queries; i++) {
+      steps[i] = 0.25f + float(i);
+      for (uint32_t d = 0; d < 3 * n; d++)
+        if (d % n < rows) digits[i * 3 * n + d] = int8_t(extreme ? (i % 2 ? 63 : -64) : int(random.below(128)) - 64);
+    }
+    k.mix(&matrix.view, queries, digits.data(), steps.data(), kStride, sums.data());
+    for (uint32_t i = 0; i < queries; i++) {
+      for (uint32_t c = 0; c < cols; c++) {
+        int64_t exact = 0;
+        for (uint32_t r = 0; r < rows; r++) {
+          const int8_t* d = digits.data() + i * 3 * n + r;
+          exact += (d[0] + 128 * d[n] + 16384 * d[2 * n]) * int64_t(matrix.codes[size_t(r) * cols + c]);
+        }
+        const double expected = steps[i] * double(exact);
+        ASSERT_NEAR(sums[i * kStride + c], expected, 3e-7 * std::fabs(expected) + 1e-3);
+      }
+      for (uint32_t c = cols; c < kStride; c++) ASSERT_EQ(sums[i * kStride + c], kUntouched);
+    }
+  });
 }
 
 TEST(CodecKernels, QuantizeRoundsToEvenAndClamps) {
@@ -229,10 +328,37 @@ TEST(CodecKernels, TablesAgreeBitForBit) {
       plain.axpy(n, a[0], a.data(), y0.data()), k->axpy(n, a[0], a.data(), y1.data());
       ASSERT_TRUE(same_bits(y0, y1)) << k->isa;
 
-      std::vector<int8_t> d0(3 * cols), d1(3 * cols);
-      const std::vector<float> q = random.floats(cols, std::exp(4 * random.normal()));
-      const float s0 = plain.split(cols, q.data(), d0.data()), s1 = k->split(cols, q.data(), d1.data());
-      ASSERT_TRUE(s0 == s1 && d0 == d1) << k->isa;
+      const size_t count = random.below(9), stride = n + random.below(5);
+      const std::vector<float> vectors = random.floats(9 * stride), weights = random.floats(9);
+      std::vector<float> i0(count), i1(count), each(count);
+      plain.inners(n, count, a.data(), vectors.data(), stride, i0.data());
+      k->inners(n, count, a.data(), vectors.data(), stride, i1.data());
+      for (size_t j = 0; j < count; j++) each[j] = plain.inner(n, a.data(), vectors.data() + j * stride);
+      ASSERT_TRUE(same_bits(i0, i1) && same_bits(i0, each)) << k->isa;
+      std::vector<float> z0 = b, z1 = b, one_by_one = b;
+      plain.axpys(n, count, weights.data(), vectors.data(), stride, z0.data());
+      k->axpys(n, count, weights.data(), vectors.data(), stride, z1.data());
+      for (size_t j = 0; j < count; j++) plain.axpy(n, weights[j], vectors.data() + j * stride, one_by_one.data());
+      ASSERT_TRUE(same_bits(z0, z1) && same_bits(z0, one_by_one)) << k->isa;
+
+      std::vector<float> settled0 = b, settled1 = b;
+      plain.settle(n, a.data(), vectors.data(), weights[0], vectors.data() + stride, settled0.data());
+      k->settle(n, a.data(), vectors.data(), weights[0], vectors.data() + stride, settled1.data());
+      ASSERT_TRUE(same_bits(settled0, settled1)) << k->isa;
+      for (size_t j = 0; j < n; j++)
+        ASSERT_EQ(settled0[j], b[j] + (a[j] * vectors[j] + weights[0] * vectors[stride + j]));
+
+      const std::vector<float> q = random.floats(cols, std::exp(4 * random.normal())), by = random.floats(cols);
+      for (const float* scale : {static_cast<const float*>(nullptr), by.data()}) {
+        std::vector<int8_t> d0(3 * cols), d1(3 * cols);
+        const float s0 = plain.split(cols, q.data(), scale, d0.data()), s1 = k->split(cols, q.data(), scale, d1.data());
+        ASSERT_TRUE(s0 == s1 && d0 == d1) << k->isa;
+        std::vector<int16_t> f0(cols), f1(cols);
+        float rest0, rest1;
+        const float t0 = plain.fix(cols, q.data(), scale, f0.data(), &rest0);
+        const float t1 = k->fix(cols, q.data(), scale, f1.data(), &rest1);
+        ASSERT_TRUE(t0 == t1 && f0 == f1 && rest0 == rest1) << k->isa;
+      }
 
       const std::vector<float> x = random.floats(rows * n);
       std::vector<float> low0(n), low1(n), high0(n), high1(n);
@@ -245,10 +371,10 @@ TEST(CodecKernels, TablesAgreeBitForBit) {
       plain.quantize(n, x.data(), scale.data(), low0.data(), 15, c0.data());
       k->quantize(n, x.data(), scale.data(), low0.data(), 15, c1.data());
       ASSERT_EQ(c0, c1) << k->isa;
-      std::vector<float> z0(n), z1(n);
-      plain.dequantize(n, c0.data(), scale.data(), low0.data(), z0.data());
-      k->dequantize(n, c0.data(), scale.data(), low0.data(), z1.data());
-      ASSERT_TRUE(same_bits(z0, z1)) << k->isa;
+      std::vector<float> x0(n), x1(n);
+      plain.dequantize(n, c0.data(), scale.data(), low0.data(), x0.data());
+      k->dequantize(n, c0.data(), scale.data(), low0.data(), x1.data());
+      ASSERT_TRUE(same_bits(x0, x1)) << k->isa;
 
       const size_t width = 8 * (1 + random.below(3));
       const std::vector<float> p = random.floats(n * width);

@@ -13,10 +13,14 @@ namespace sluice::check {
 namespace {
 
 // Errors of sums of factors times numbers, relative to sum |factor| * largest number of the block, which bounds what
-// codes count. A factor may be split at 2^-22 of the largest, a code spans at most twice the largest number: of n terms
-// each errs by at most 2^-21 of the largest factor, n * 2^-21 <= 3e-5 in all for a chunk of 64 rows (where one weight
-// outweighs all others), and sqrt(n / 3) * 2^-21 = 2e-6 on average; as a chunk's channels share the errors of its
+// codes count. Of a chunk's weights one may outweigh all others; split at 2^-22 of the largest, with codes that span at
+// most twice the largest number, each of n terms errs by at most 2^-21 of the largest factor: n * 2^-21 <= 3e-5 in all
+// for a chunk of 64 rows, and sqrt(n / 3) * 2^-21 = 2e-6 on average; as a chunk's channels share the errors of its
 // weights, an average over few queries may be three times that.
+// Queries are drawn from N(0,1): the largest of n >= 32 is about three times their mean magnitude. As 16 bits they are
+// off by at most 2^-16 of the largest, evenly, and a code counted from its middle is at most the largest number away
+// (what all of a query is off times the middle is known, see sluice/kernels.h). So if all codes were at an end, scores
+// would err by 3 / sqrt(3 n) * 2^-16 <= 4.7e-6 on average; six times that is 3e-5. Counted from 0 they err twice that.
 struct SumErrors {
   static constexpr double kWorst = 3e-5, kMean = 7e-6;
   double worst = 0, squares = 0, sizes = 0;

@@ -59,9 +59,13 @@ struct alignas(64) AffineWork {
   // Results. dot: of a chunk of rows; accumulate: of the channels.
   float sums[SLUICE_TILE][kMostChannels];
   float weights[SLUICE_TILE][SLUICE_CHUNK];  // dot: what a group of channels adds
-  float scale[kMostChannels], zero[kMostChannels], factor[kMostChannels];
-  float steps[kMostGroups][SLUICE_TILE], bias[kMostGroups][SLUICE_TILE];  // by_row with dot: per group of channels
-  int8_t digits[SLUICE_TILE * 3 * kMostChannels];
+  float scale[kMostChannels], zero[kMostChannels];
+  // by_row with dot: per group of channels. rounding: dot()'s bias, see fix().
+  float steps[kMostGroups][SLUICE_TILE], bias[kMostGroups][SLUICE_TILE], rounding[kMostGroups][SLUICE_TILE];
+  union {
+    int16_t whole[SLUICE_TILE * kMostChannels];     // dot: queries
+    int8_t digits[SLUICE_TILE * 3 * SLUICE_CHUNK];  // accumulate: weights
+  };
 };
 
 // Working memory of encoding.
@@ -265,18 +269,39 @@ inline bool next_chunk(const Affine& a, const AffineView& v, Chunk& c) {
   return true;
 }
 
+// A query, times a scale if there is one, as integers; returns the step. *rounding is what makes codes count from their
+// middle.
+inline float fix_query(const Affine& a, uint32_t n, const float* q, const float* scale, int16_t* whole,
+                       float* rounding) {
+  const float step = a.kernels->fix(n, q, scale, whole, rounding);
+  *rounding *= 0.5f * float(a.levels());
+  return step;
+}
+
 // Before the first span: queries that no scale has to be folded into. q: float [queries][head_dim]
 inline void begin_dot(const Affine& a, uint32_t queries, const float* q, AffineWork& w) {
   if (a.pairs == Pairs::by_channel) return;
   const uint32_t groups = a.groups_of_row(), width = a.head_dim / groups;
-  std::fill_n(w.factor, width, 1.0f);
-  int8_t* digits = w.digits;
+  std::fill_n(w.scale, width, 1.0f);
+  int16_t* whole = w.whole;
   for (uint32_t t = 0; t < groups; t++)
-    for (uint32_t i = 0; i < queries; i++, digits += size_t(3) * width) {
+    for (uint32_t i = 0; i < queries; i++, whole += width) {
       const float* part = q + size_t(i) * a.head_dim + t * width;
-      w.steps[t][i] = a.kernels->split(width, part, digits);
-      w.bias[t][i] = a.kernels->inner(width, part, w.factor);
+      w.steps[t][i] = fix_query(a, width, part, nullptr, whole, &w.rounding[t][i]);
+      w.bias[t][i] = a.kernels->inner(width, part, w.scale);
     }
+}
+
+// scale and zero of the rows of a chunk; t: the group of channels.
+inline void load_row_pairs(const Affine& a, const AffineView& v, const Chunk& c, uint32_t t, AffineWork& w) {
+  if (a.pairs == Pairs::by_row) {
+    const uint16_t* scale = v.pairs + size_t(2) * t * v.rows + c.first;
+    a.kernels->from_half(c.count, scale, w.scale);
+    a.kernels->from_half(c.count, scale + v.rows, w.zero);
+  } else {
+    std::fill_n(w.scale, c.count, sluice_from_half(v.pairs[0]));
+    std::fill_n(w.zero, c.count, sluice_from_half(v.pairs[1]));
+  }
 }
 
 // w.sums[i][r] = q_i . row c.first + r, as far as codes go.
@@ -285,39 +310,29 @@ inline void dot_chunk(const Affine& a, const AffineView& v, const Chunk& c, uint
   const uint32_t d = a.head_dim;
   const uint8_t* packed = v.codes + c.first * a.row_bytes();
   if (a.pairs == Pairs::by_channel) {
-    const sluice_codes codes = {packed, a.row_bytes(), a.bits, c.count, d};
     if (c.opens_group) {
       const uint16_t* scale = v.pairs + size_t(2) * d * c.group;
       load_scales(a, d, scale, w.scale);
       a.kernels->from_half(d, scale + d, w.zero);
       for (uint32_t i = 0; i < queries; i++, q += d) {
-        for (uint32_t k = 0; k < d; k++) w.factor[k] = q[k] * w.scale[k];
-        w.steps[0][i] = a.kernels->split(d, w.factor, w.digits + size_t(i) * 3 * d);
-        w.bias[0][i] = a.kernels->inner(d, q, w.zero);
+        float rounding;
+        w.steps[0][i] = fix_query(a, d, q, w.scale, w.whole + size_t(i) * d, &rounding);
+        w.bias[0][i] = a.kernels->inner(d, q, w.zero) + rounding;
       }
     }
-    a.kernels->dot(&codes, queries, w.digits, w.steps[0], kMostChannels, w.sums[0]);
-    for (uint32_t i = 0; i < queries; i++)
-      for (uint32_t r = 0; r < c.count; r++) w.sums[i][r] += w.bias[0][i];
+    const sluice_codes codes = {packed, a.row_bytes(), a.bits, c.count, d};
+    a.kernels->dot(&codes, queries, w.whole, w.steps[0], w.bias[0], kMostChannels, w.sums[0]);
     return;
   }
   const uint32_t groups = a.groups_of_row(), width = d / groups;
+  for (uint32_t i = 0; i < queries; i++) std::fill_n(w.sums[i], c.count, 0.0f);
   for (uint32_t t = 0; t < groups; t++) {
-    if (a.pairs == Pairs::by_row) {
-      const uint16_t* scale = v.pairs + size_t(2) * t * v.rows + c.first;
-      a.kernels->from_half(c.count, scale, w.scale);
-      a.kernels->from_half(c.count, scale + v.rows, w.zero);
-    } else {
-      std::fill_n(w.scale, c.count, sluice_from_half(v.pairs[0]));
-      std::fill_n(w.zero, c.count, sluice_from_half(v.pairs[1]));
-    }
+    load_row_pairs(a, v, c, t, w);
     const sluice_codes codes = {packed + sluice_packed_bytes(a.bits, t * width), a.row_bytes(), a.bits, c.count, width};
-    a.kernels->dot(&codes, queries, w.digits + size_t(t) * queries * 3 * width, w.steps[t], SLUICE_CHUNK, w.weights[0]);
+    a.kernels->dot(&codes, queries, w.whole + size_t(t) * queries * width, w.steps[t], w.rounding[t], SLUICE_CHUNK,
+                   w.weights[0]);
     for (uint32_t i = 0; i < queries; i++)
-      for (uint32_t r = 0; r < c.count; r++) {
-        const float scaled = w.weights[i][r] * w.scale[r], part = scaled + w.bias[t][i] * w.zero[r];
-        w.sums[i][r] = t == 0 ? part : w.sums[i][r] + part;
-      }
+      a.kernels->settle(c.count, w.weights[i], w.scale, w.bias[t][i], w.zero, w.sums[i]);
   }
 }
 
@@ -326,7 +341,10 @@ inline void load_weights(const sluice_tile& tile, const sluice_span& span, const
                          AffineWork& w) {
   for (uint32_t i = 0; i < tile.queries; i++) {
     const float* from = weights + i * tile.stride + span.slot_base;
-    for (uint32_t r = 0; r < c.count; r++) w.weights[i][r] = from[span.slots ? span.slots[c.first + r] : c.first + r];
+    if (span.slots)
+      for (uint32_t r = 0; r < c.count; r++) w.weights[i][r] = from[span.slots[c.first + r]];
+    else
+      std::copy_n(from + c.first, c.count, w.weights[i]);
     std::fill_n(w.weights[i] + c.count, SLUICE_CHUNK - c.count, 0.0f);
   }
 }
@@ -336,30 +354,27 @@ inline void store_scores(const sluice_tile& tile, const sluice_span& span, const
                          float* scores) {
   for (uint32_t i = 0; i < tile.queries; i++) {
     float* to = scores + i * tile.stride + span.slot_base;
-    for (uint32_t r = 0; r < c.count; r++) to[span.slots ? span.slots[c.first + r] : c.first + r] = w.sums[i][r];
+    if (span.slots)
+      for (uint32_t r = 0; r < c.count; r++) to[span.slots[c.first + r]] = w.sums[i][r];
+    else
+      std::copy_n(w.sums[i], c.count, to + c.first);
   }
 }
 
 // out[i] += sum of w.weights[i][r] * row c.first + r, as far as codes go. out: float [queries][head_dim]
 inline void accumulate_chunk(const Affine& a, const AffineView& v, const Chunk& c, uint32_t queries, AffineWork& w,
                              float* out) {
-  const uint32_t d = a.head_dim;
+  const uint32_t d = a.head_dim, groups = a.groups_of_row(), width = d / groups;
   const bool by_channel = a.pairs == Pairs::by_channel;
-  const uint32_t groups = a.groups_of_row(), width = d / groups;
-  std::fill_n(w.scale, SLUICE_CHUNK, 1.0f);
-  std::fill_n(w.zero, SLUICE_CHUNK, 1.0f);
   for (uint32_t t = 0; t < groups; t++) {
-    if (a.pairs == Pairs::by_row) {
-      const uint16_t* scale = v.pairs + size_t(2) * t * v.rows + c.first;
-      a.kernels->from_half(c.count, scale, w.scale);
-      a.kernels->from_half(c.count, scale + v.rows, w.zero);
-    } else if (a.pairs == Pairs::one) {
-      std::fill_n(w.scale, c.count, sluice_from_half(v.pairs[0]));
-      std::fill_n(w.zero, c.count, sluice_from_half(v.pairs[1]));
-    }
+    if (by_channel)
+      std::fill_n(w.zero, c.count, 1.0f);
+    else
+      load_row_pairs(a, v, c, t, w);
+    std::fill(w.scale + c.count, w.scale + SLUICE_CHUNK, 0.0f);
     for (uint32_t i = 0; i < queries; i++) {
-      for (uint32_t r = 0; r < SLUICE_CHUNK; r++) w.factor[r] = w.weights[i][r] * w.scale[r];
-      w.steps[0][i] = a.kernels->split(SLUICE_CHUNK, w.factor, w.digits + size_t(i) * 3 * SLUICE_CHUNK);
+      w.steps[0][i] = a.kernels->split(SLUICE_CHUNK, w.weights[i], by_channel ? nullptr : w.scale,
+                                       w.digits + size_t(i) * 3 * SLUICE_CHUNK);
       w.bias[0][i] = a.kernels->inner(c.count, w.weights[i], w.zero);
     }
     const uint8_t* packed = v.codes + c.first * a.row_bytes() + sluice_packed_bytes(a.bits, t * width);
@@ -368,14 +383,12 @@ inline void accumulate_chunk(const Affine& a, const AffineView& v, const Chunk& 
     if (by_channel) {
       load_scales(a, d, v.pairs + size_t(2) * d * c.group, w.scale);
       a.kernels->from_half(d, v.pairs + size_t(2) * d * c.group + d, w.zero);
+    } else {
+      std::fill_n(w.scale, width, 1.0f);
+      std::fill_n(w.zero, width, 1.0f);
     }
-    for (uint32_t i = 0; i < queries; i++) {
-      float* to = out + size_t(i) * d + t * width;
-      for (uint32_t k = 0; k < width; k++) {
-        const float scaled = by_channel ? w.sums[i][k] * w.scale[k] : w.sums[i][k];
-        to[k] += scaled + (by_channel ? w.bias[0][i] * w.zero[k] : w.bias[0][i]);
-      }
-    }
+    for (uint32_t i = 0; i < queries; i++)
+      a.kernels->settle(width, w.sums[i], w.scale, w.bias[0][i], w.zero, out + size_t(i) * d + t * width);
   }
 }
 

@@ -10,10 +10,12 @@
  *   3 bit  the low two bits as for 2 bit, then four bytes more: the high bit is bit i % 8 of byte i / 8
  * n codes take (n + 31) / 32 groups; unused codes are 0.
  *
- * Products with codes are exact in integers: a vector of floats is split into three signed digits in base 128, 21
- * bits in all, the digits are multiplied with the codes, and one rounding at the end makes a float of the sum. The
- * error is that of summing in float (at most 2^-21 of the largest factor per term), integer vector units do twice to
- * three times as much as float units, and no order of summation can change a bit.
+ * Products with codes are exact in integers, so that no order of summation can change a bit: a vector of floats becomes
+ * integers of one step, they are multiplied with the codes, and one rounding at the end makes a float of the sum.
+ * dot() takes 16 bits, since what it sums over are channels of like size: a factor is off by at most 2^-16 of the
+ * largest. What all factors together are off is known and can be made up for, so that codes count from their middle:
+ * see fix(). mix() takes 21 bits, as three signed digits in base 128, since of a chunk's weights one may outweigh all
+ * others: a factor is off by at most 2^-21 of the largest.
  *
  * All tables give the same bits: products are exact, the other loops keep one order (eight partial sums where they
  * add) and never fuse. So a block is the same on every machine.
@@ -35,6 +37,7 @@ extern "C" {
 
 #define SLUICE_CHUNK 64u         /* the most rows mix() takes at a time */
 #define SLUICE_DIGITS 1040319.0f /* 63 * (1 + 128 + 16384): the largest number that three digits write */
+#define SLUICE_WHOLE 32767.0f    /* the largest that 16 bits write; times 255 and 256 columns it fits 32 bits */
 
 /* Packed rows: row r starts at packed + r * row_bytes. cols is a multiple of 32, at most 256. */
 typedef struct sluice_codes {
@@ -53,22 +56,31 @@ typedef struct sluice_kernels {
   void (*from_half)(size_t n, const uint16_t* half, float* x);
   void (*to_half)(size_t n, const float* x, uint16_t* half);
 
-  /* x[i] = step * (digits[i] + 128 * digits[n + i] + 16384 * digits[2 * n + i]), digits between -64 and 63; returns
-   * the step: 0 if all x are (nearly) 0, NaN if one is not finite. */
-  float (*split)(size_t n, const float* x, int8_t* digits);
-  /* sums[i * stride + r] = sum over columns of x_i[c] * code[r][c], where x_i was split into digits + i * 3 * cols
+  /* x[i] * scale[i] = step * whole[i]; returns the step: 0 if all are (nearly) 0, NaN if one is not finite. scale may
+   * be NULL: all ones. *rest is what rounding left over, the sum of x[i] * scale[i] - step * whole[i]: with half the
+   * largest code times it as bias, dot() errs as if codes were counted from their middle, half as much or less. */
+  float (*fix)(size_t n, const float* x, const float* scale, int16_t* whole, float* rest);
+  /* sums[i * stride + r] = bias[i] + sum over columns of x_i[c] * code[r][c], where x_i was fixed in whole + i * cols
    * with steps[i]. */
-  void (*dot)(const sluice_codes* codes, uint32_t queries, const int8_t* digits, const float* steps, size_t stride,
-              float* sums);
+  void (*dot)(const sluice_codes* codes, uint32_t queries, const int16_t* whole, const float* steps, const float* bias,
+              size_t stride, float* sums);
+  /* x[i] * scale[i] = step * (digits[i] + 128 * digits[n + i] + 16384 * digits[2 * n + i]), digits between -64 and 63;
+   * otherwise as fix(). */
+  float (*split)(size_t n, const float* x, const float* scale, int8_t* digits);
   /* sums[i * stride + c] = sum over rows of w_i[r] * code[r][c], where w_i, SLUICE_CHUNK long with zeros after the
    * last row, was split into digits + i * 3 * SLUICE_CHUNK with steps[i]. At most SLUICE_CHUNK rows. */
   void (*mix)(const sluice_codes* codes, uint32_t queries, const int8_t* digits, const float* steps, size_t stride,
               float* sums);
+  /* y[i] += x[i] * scale[i] + bias * zero[i]: what makes products with codes products with rows. */
+  void (*settle)(size_t n, const float* x, const float* scale, float bias, const float* zero, float* y);
 
   /* sum of a[i] * b[i] */
   float (*inner)(size_t n, const float* a, const float* b);
   /* y[i] += w * x[i] */
   void (*axpy)(size_t n, float w, const float* x, float* y);
+  /* The same with `count` vectors x_j at x + j * stride: sums[j] = inner(a, x_j), and one axpy after the other. */
+  void (*inners)(size_t n, size_t count, const float* a, const float* x, size_t stride, float* sums);
+  void (*axpys)(size_t n, size_t count, const float* w, const float* x, size_t stride, float* y);
 
   /* Smallest and largest number of each column of x[rows][n]. */
   void (*range)(size_t rows, size_t n, const float* x, float* low, float* high);
@@ -163,12 +175,13 @@ static inline void sluice_to_half_portable(size_t n, const float* x, uint16_t* h
 /* ---- products with codes -------------------------------------------------------------------- */
 
 /* The largest magnitude; as integers, since their order is that of the floats and leaves no room for NaN to hide. */
-SLUICE_BODY float sluice_largest(size_t n, const float* x) {
+SLUICE_BODY float sluice_largest(size_t n, const float* x, const float* scale) {
   int32_t largest = 0, bits;
   float result;
   size_t i;
   for (i = 0; i < n; i++) {
-    memcpy(&bits, x + i, sizeof bits);
+    const float v = scale ? x[i] * scale[i] : x[i];
+    memcpy(&bits, &v, sizeof bits);
     bits &= 0x7FFFFFFF;
     largest = bits > largest ? bits : largest;
   }
@@ -176,17 +189,53 @@ SLUICE_BODY float sluice_largest(size_t n, const float* x) {
   return result;
 }
 
-SLUICE_BODY float sluice_split_body(size_t n, const float* x, int8_t* digits) {
-  const float round = 12582912.0f; /* 3 * 2^22: adding it rounds to an integer */
-  float largest = sluice_largest(n, x), inverse;
+/* Is there a step for numbers up to `largest`? If not, *step is what fix() and split() return. */
+SLUICE_BODY int sluice_no_step(float largest, float* step) {
+  if (largest > 1e-30f && largest <= FLT_MAX) return 0;
+  *step = largest <= FLT_MAX ? 0.0f : largest - largest; /* infinite or NaN gives NaN */
+  return 1;
+}
+
+#define SLUICE_ROUND 12582912.0f /* 3 * 2^22: adding it rounds to an integer */
+
+/* Eight partial sums, number i in sum i % 8, then halved. */
+SLUICE_BODY float sluice_add8(const float* sum) {
+  const float a = sum[0] + sum[4], b = sum[1] + sum[5], c = sum[2] + sum[6], d = sum[3] + sum[7];
+  return (a + c) + (b + d);
+}
+
+SLUICE_BODY float sluice_fix_body(size_t n, const float* x, const float* scale, int16_t* whole, float* rest) {
+  const float largest = sluice_largest(n, x, scale);
+  float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0}, inverse, step;
   size_t i;
-  if (!(largest > 1e-30f && largest <= FLT_MAX)) {
+  *rest = 0;
+  if (sluice_no_step(largest, &step)) {
+    memset(whole, 0, n * sizeof *whole);
+    return step;
+  }
+  inverse = SLUICE_WHOLE / largest, step = largest / SLUICE_WHOLE;
+  for (i = 0; i < n; i++) {
+    const float v = scale ? x[i] * scale[i] : x[i], scaled = v * inverse;
+    const float rounded = (scaled + SLUICE_ROUND) - SLUICE_ROUND;
+    whole[i] = (int16_t)(int32_t)rounded;
+    sum[i % 8] += scaled - rounded;
+  }
+  *rest = step * sluice_add8(sum);
+  return step;
+}
+
+SLUICE_BODY float sluice_split_body(size_t n, const float* x, const float* scale, int8_t* digits) {
+  const float largest = sluice_largest(n, x, scale);
+  float inverse, step;
+  size_t i;
+  if (sluice_no_step(largest, &step)) {
     memset(digits, 0, 3 * n);
-    return largest <= FLT_MAX ? 0.0f : largest - largest; /* infinite or NaN gives NaN */
+    return step;
   }
   inverse = SLUICE_DIGITS / largest;
   for (i = 0; i < n; i++) {
-    int32_t v = (int32_t)((x[i] * inverse + round) - round) + 64 * (1 + 128 + 16384);
+    const float x_i = scale ? x[i] * scale[i] : x[i], scaled = x_i * inverse;
+    int32_t v = (int32_t)((scaled + SLUICE_ROUND) - SLUICE_ROUND) + 64 * (1 + 128 + 16384);
     digits[i] = (int8_t)((v & 127) - 64);
     digits[n + i] = (int8_t)((v >> 7 & 127) - 64);
     digits[2 * n + i] = (int8_t)((v >> 14) - 64);
@@ -199,19 +248,19 @@ SLUICE_BODY float sluice_join(float step, int32_t sum0, int32_t sum1, int32_t su
   return step * ((float)(sum0 + 128 * sum1) + 16384.0f * (float)sum2);
 }
 
-static inline void sluice_dot_portable(const sluice_codes* codes, uint32_t queries, const int8_t* digits,
-                                       const float* steps, size_t stride, float* sums) {
+static inline void sluice_dot_portable(const sluice_codes* codes, uint32_t queries, const int16_t* whole,
+                                       const float* steps, const float* bias, size_t stride, float* sums) {
   uint8_t row[256];
   uint32_t r, i, c;
   for (r = 0; r < codes->rows; r++) {
     sluice_unpack_portable(codes->bits, codes->cols, (const uint8_t*)codes->packed + r * codes->row_bytes, row);
     for (i = 0; i < queries; i++) {
-      const int8_t* d = digits + (size_t)i * 3 * codes->cols;
-      int32_t sum[3] = {0, 0, 0};
-      uint32_t k;
-      for (k = 0; k < 3; k++, d += codes->cols)
-        for (c = 0; c < codes->cols; c++) sum[k] += (int16_t)d[c] * (int16_t)row[c];
-      sums[i * stride + r] = sluice_join(steps[i], sum[0], sum[1], sum[2]);
+      const int16_t* w = whole + (size_t)i * codes->cols;
+      float product;
+      int32_t sum = 0;
+      for (c = 0; c < codes->cols; c++) sum += w[c] * (int16_t)row[c];
+      product = steps[i] * (float)sum;
+      sums[i * stride + r] = product + bias[i];
     }
   }
 }
@@ -239,12 +288,6 @@ static inline void sluice_mix_portable(const sluice_codes* codes, uint32_t queri
 
 /* ---- floats ---------------------------------------------------------------------------------- */
 
-/* Eight partial sums, number i in sum i % 8, then halved. */
-SLUICE_BODY float sluice_add8(const float* sum) {
-  const float a = sum[0] + sum[4], b = sum[1] + sum[5], c = sum[2] + sum[6], d = sum[3] + sum[7];
-  return (a + c) + (b + d);
-}
-
 SLUICE_BODY float sluice_inner_body(size_t n, const float* a, const float* b) {
   float sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
   size_t i, j;
@@ -257,6 +300,15 @@ SLUICE_BODY float sluice_inner_body(size_t n, const float* a, const float* b) {
 SLUICE_BODY void sluice_axpy_body(size_t n, float w, const float* x, float* y) {
   size_t i;
   for (i = 0; i < n; i++) y[i] += w * x[i];
+}
+
+SLUICE_BODY void sluice_settle_body(size_t n, const float* x, const float* scale, float bias, const float* zero,
+                                    float* y) {
+  size_t i;
+  for (i = 0; i < n; i++) {
+    const float product = x[i] * scale[i], offset = bias * zero[i];
+    y[i] += product + offset;
+  }
 }
 
 SLUICE_BODY void sluice_range_body(size_t rows, size_t n, const float* x, float* low, float* high) {
@@ -327,13 +379,30 @@ SLUICE_BODY void sluice_project_back_body(size_t rows, size_t cols, size_t width
   }
 }
 
-static inline float sluice_split_portable(size_t n, const float* x, int8_t* digits) {
-  return sluice_split_body(n, x, digits);
+static inline float sluice_fix_portable(size_t n, const float* x, const float* scale, int16_t* whole, float* rest) {
+  return scale ? sluice_fix_body(n, x, scale, whole, rest) : sluice_fix_body(n, x, NULL, whole, rest);
+}
+static inline float sluice_split_portable(size_t n, const float* x, const float* scale, int8_t* digits) {
+  return scale ? sluice_split_body(n, x, scale, digits) : sluice_split_body(n, x, NULL, digits);
+}
+static inline void sluice_settle_portable(size_t n, const float* x, const float* scale, float bias, const float* zero,
+                                          float* y) {
+  sluice_settle_body(n, x, scale, bias, zero, y);
 }
 static inline float sluice_inner_portable(size_t n, const float* a, const float* b) {
   return sluice_inner_body(n, a, b);
 }
 static inline void sluice_axpy_portable(size_t n, float w, const float* x, float* y) { sluice_axpy_body(n, w, x, y); }
+static inline void sluice_inners_portable(size_t n, size_t count, const float* a, const float* x, size_t stride,
+                                          float* sums) {
+  size_t j;
+  for (j = 0; j < count; j++) sums[j] = sluice_inner_body(n, a, x + j * stride);
+}
+static inline void sluice_axpys_portable(size_t n, size_t count, const float* w, const float* x, size_t stride,
+                                         float* y) {
+  size_t j;
+  for (j = 0; j < count; j++) sluice_axpy_body(n, w[j], x + j * stride, y);
+}
 static inline void sluice_range_portable(size_t rows, size_t n, const float* x, float* low, float* high) {
   sluice_range_body(rows, n, x, low, high);
 }
@@ -360,11 +429,15 @@ static inline const sluice_kernels* sluice_kernels_portable(void) {
                                        sluice_unpack_portable,
                                        sluice_from_half_portable,
                                        sluice_to_half_portable,
-                                       sluice_split_portable,
+                                       sluice_fix_portable,
                                        sluice_dot_portable,
+                                       sluice_split_portable,
                                        sluice_mix_portable,
+                                       sluice_settle_portable,
                                        sluice_inner_portable,
                                        sluice_axpy_portable,
+                                       sluice_inners_portable,
+                                       sluice_axpys_portable,
                                        sluice_range_portable,
                                        sluice_quantize_portable,
                                        sluice_dequantize_portable,
@@ -381,8 +454,7 @@ static inline const sluice_kernels* sluice_kernels_portable(void) {
 static inline const sluice_kernels* sluice_kernels_named(const char* isa) {
   if (strcmp(isa, "portable") == 0) return sluice_kernels_portable();
 #if defined(__x86_64__) && defined(__GNUC__)
-  if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"))
-    return sluice_kernels_avx2();
+  if (strcmp(isa, "avx2") == 0 && sluice_has_avx2()) return sluice_kernels_avx2();
 #endif
   return NULL;
 }

@@ -1,10 +1,12 @@
 // gear: a quantized backbone, a few outliers kept exactly, and a low-rank correction of what the backbone loses:
 // x ~ code * scale + zero + A B + outliers. This file is the codec's verbs; the block's bytes are laid out in
-// block.hpp, the backbone is sluice/affine.hpp, the extremes of a vector and the low-rank part have files of their own.
+// block.hpp, the backbone is sluice/affine.hpp, attention, the extremes of a vector and the low-rank part have files of
+// their own.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "attention.hpp"
 #include "block.hpp"
 #include "low_rank.hpp"
 #include "outliers.hpp"
@@ -25,7 +27,6 @@ struct Gear {
 
 enum { kBits, kBackbone, kGroup, kRank, kRankDecode, kOutliers, kLoops, kBuffer, kSeed, kParams };
 constexpr uint32_t kPromptRows = 4096;  // of a block: the factors' share falls with the rows
-constexpr uint32_t kRowBatch = 1024;    // outliers converted at a time, at least a row's
 
 const Gear& codec(const void* self) { return *static_cast<const Gear*>(self); }
 const GearShape& shape_of(const void* self, uint32_t side) { return codec(self).side[side]; }
@@ -34,15 +35,6 @@ const GearShape& shape_of(const void* self, uint32_t side) { return codec(self).
 struct alignas(64) EncodeWork {
   AffineScratch affine;
   uint16_t b[kMostRank * kMostChannels];
-};
-
-// Working memory of dot() and accumulate(); mixed: q . B or w . A per direction.
-struct alignas(64) AttentionWork {
-  AffineWork affine;
-  float b[kMostRank][kMostChannels], a[SLUICE_CHUNK];
-  float mixed[SLUICE_TILE][kMostRank];
-  float delta[kRowBatch];
-  uint8_t row[kRowBatch + 8];  // of a chunk
 };
 
 sluice_status create(const sluice_host* host, const sluice_geometry* geometry, const sluice_value* params,
@@ -133,7 +125,7 @@ EncodeArrays arrays(void* scratch, uint32_t rows, uint32_t head_dim, uint32_t ra
 
 size_t scratch(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
   const uint32_t rank = std::max(shape_of(self, side).rank, codec(self).rank_prompt);
-  return queries > 0 ? sizeof(AttentionWork) : arrays(nullptr, rows, shape_of(self, side).rows.head_dim, rank).bytes;
+  return queries > 0 ? gear_attention_scratch() : arrays(nullptr, rows, shape_of(self, side).rows.head_dim, rank).bytes;
 }
 
 // ---- encode ------------------------------------------------------------------------------------------
@@ -245,113 +237,12 @@ sluice_status retain(const void* self, const sluice_block* block, void* src, con
   return SLUICE_OK;
 }
 
-// ---- attention -----------------------------------------------------------------------------------
-
-// The factors of the channels as floats.
-void load_channels(const GearShape& shape, const GearLayout& layout, const uint8_t* block, AttentionWork& work) {
-  const uint32_t d = shape.rows.head_dim;
-  const auto* b = reinterpret_cast<const uint16_t*>(block + layout.b);
-  for (uint32_t j = 0; j < layout.rank; j++) shape.rows.kernels->from_half(d, b + size_t(j) * d, work.b[j]);
-}
-
-// Outliers of some rows of a chunk, ready for use; whole rows.
-struct OutlierBatch {
-  uint32_t count, next_row;  // rows of the chunk below next_row are done
-  const uint8_t* columns;
-};
-
-// Fills work.delta and work.row (the row within the chunk) with the outliers from row `first` of the chunk on, as many
-// whole rows as fit; `at` runs over the block's outliers.
-OutlierBatch load_outliers(const GearShape& shape, const GearLayout& layout, const uint8_t* block, const Chunk& chunk,
-                           uint32_t first, size_t* at, AttentionWork& work) {
-  OutlierBatch batch{0, first, block + layout.columns + *at};
-  for (; batch.next_row < chunk.count; batch.next_row++) {
-    const uint32_t count = gear_outliers_of_row(shape, layout, block, chunk.first + batch.next_row);
-    if (batch.count + count > kRowBatch) break;
-    // Most rows have few: eight at a time, past their end, costs less than counting.
-    for (uint32_t k = 0; k < count; k += 8) std::memset(work.row + batch.count + k, int(batch.next_row), 8);
-    batch.count += count;
-  }
-  const auto* delta = reinterpret_cast<const uint16_t*>(block + layout.delta);
-  shape.rows.kernels->from_half(batch.count, delta + *at, work.delta);
-  *at += batch.count;
-  return batch;
-}
-
-// to[to_index[k]] += from[from_index[k]] * value[k]
-void add_products(uint32_t count, const float* value, const float* from, const uint8_t* from_index, float* to,
-                  const uint8_t* to_index) {
-  for (uint32_t k = 0; k < count; k++) to[to_index[k]] += from[from_index[k]] * value[k];
-}
-
 sluice_status dot(const void* self, const sluice_tile* tile, const float* q, float* scores) {
-  const GearShape& shape = shape_of(self, SLUICE_KEY);
-  const sluice_kernels& kernels = *shape.rows.kernels;
-  const uint32_t d = shape.rows.head_dim;
-  auto& work = *static_cast<AttentionWork*>(tile->scratch);
-  begin_dot(shape.rows, tile->queries, q, work.affine);
-  for (uint32_t s = 0; s < tile->count; s++) {
-    const sluice_span& span = tile->spans[s];
-    const auto* block = static_cast<const uint8_t*>(span.src);
-    const GearLayout layout = gear_open(shape, span.rows, block);
-    const AffineView view = gear_rows<const uint16_t>(shape, layout, block);
-    load_channels(shape, layout, block, work);
-    for (uint32_t i = 0; i < tile->queries; i++)
-      for (uint32_t j = 0; j < layout.rank; j++) work.mixed[i][j] = kernels.inner(d, q + size_t(i) * d, work.b[j]);
-    const auto* a = reinterpret_cast<const uint16_t*>(block + layout.a);
-    size_t outlier = 0;
-    for (Chunk chunk; next_chunk(shape.rows, view, chunk);) {
-      dot_chunk(shape.rows, view, chunk, tile->queries, q, work.affine);
-      for (uint32_t j = 0; j < layout.rank; j++) {
-        kernels.from_half(chunk.count, a + size_t(j) * span.rows + chunk.first, work.a);
-        for (uint32_t i = 0; i < tile->queries; i++)
-          kernels.axpy(chunk.count, work.mixed[i][j], work.a, work.affine.sums[i]);
-      }
-      for (uint32_t row = 0; layout.outliers > 0 && row < chunk.count;) {
-        const OutlierBatch batch = load_outliers(shape, layout, block, chunk, row, &outlier, work);
-        for (uint32_t i = 0; i < tile->queries; i++)
-          add_products(batch.count, work.delta, q + size_t(i) * d, batch.columns, work.affine.sums[i], work.row);
-        row = batch.next_row;
-      }
-      store_scores(*tile, span, chunk, work.affine, scores);
-    }
-  }
-  return SLUICE_OK;
+  return gear_dot(shape_of(self, SLUICE_KEY), *tile, q, scores);
 }
 
 sluice_status accumulate(const void* self, const sluice_tile* tile, const float* weights, float* out) {
-  const GearShape& shape = shape_of(self, SLUICE_VALUE);
-  const sluice_kernels& kernels = *shape.rows.kernels;
-  const uint32_t d = shape.rows.head_dim;
-  auto& work = *static_cast<AttentionWork*>(tile->scratch);
-  for (uint32_t s = 0; s < tile->count; s++) {
-    const sluice_span& span = tile->spans[s];
-    const auto* block = static_cast<const uint8_t*>(span.src);
-    const GearLayout layout = gear_open(shape, span.rows, block);
-    const AffineView view = gear_rows<const uint16_t>(shape, layout, block);
-    load_channels(shape, layout, block, work);
-    const auto* a = reinterpret_cast<const uint16_t*>(block + layout.a);
-    std::memset(work.mixed, 0, sizeof work.mixed);
-    size_t outlier = 0;
-    for (Chunk chunk; next_chunk(shape.rows, view, chunk);) {
-      load_weights(*tile, span, chunk, weights, work.affine);
-      accumulate_chunk(shape.rows, view, chunk, tile->queries, work.affine, out);
-      for (uint32_t j = 0; j < layout.rank; j++) {
-        kernels.from_half(chunk.count, a + size_t(j) * span.rows + chunk.first, work.a);
-        for (uint32_t i = 0; i < tile->queries; i++)
-          work.mixed[i][j] += kernels.inner(chunk.count, work.affine.weights[i], work.a);
-      }
-      for (uint32_t row = 0; layout.outliers > 0 && row < chunk.count;) {
-        const OutlierBatch batch = load_outliers(shape, layout, block, chunk, row, &outlier, work);
-        for (uint32_t i = 0; i < tile->queries; i++)
-          add_products(batch.count, work.delta, work.affine.weights[i], work.row, out + size_t(i) * d, batch.columns);
-        row = batch.next_row;
-      }
-    }
-    for (uint32_t i = 0; i < tile->queries; i++)
-      for (uint32_t j = 0; j < layout.rank; j++) kernels.axpy(d, work.mixed[i][j], work.b[j], out + size_t(i) * d);
-  }
-  return SLUICE_OK;
+  return gear_accumulate(shape_of(self, SLUICE_VALUE), *tile, weights, out);
 }
 
 const sluice_codec table = {create, destroy, plan, bound, scratch, encode, decode, account, retain, dot, accumulate};

@@ -60,12 +60,13 @@ static size_t bound(const void* self, uint32_t side, uint32_t rows) {
   return rows * row_bytes((const instance*)self);
 }
 
-/* What dot() and accumulate() work in: each vector split into digits, for products that are exact in integers. */
+/* What dot() and accumulate() work in: queries and weights as integers, for products that are exact. */
 typedef struct {
   float sums[SLUICE_TILE][HEAD_DIM_MOST]; /* of a chunk of rows, or of the channels */
   float weights[SLUICE_CHUNK];
-  float steps[SLUICE_TILE], shift[SLUICE_TILE];
-  int8_t digits[SLUICE_TILE * 3 * HEAD_DIM_MOST];
+  float steps[SLUICE_TILE], rounding[SLUICE_TILE], shift[SLUICE_TILE];
+  int16_t whole[SLUICE_TILE * HEAD_DIM_MOST];
+  int8_t digits[SLUICE_TILE * 3 * SLUICE_CHUNK];
 } work;
 
 static size_t scratch(const void* self, uint32_t side, uint32_t rows, uint32_t queries) {
@@ -161,21 +162,23 @@ static uint32_t column(const sluice_span* span, uint32_t row) {
   return span->slot_base + (span->slots ? span->slots[row] : row);
 }
 
-/* q . (code * scale + zero) = scale * (q . code) + zero * (sum of q) */
+/* q . (code * scale + zero) = scale * (q . code) + zero * (sum of q). What rounding q left over meets codes that are
+ * half the largest on average. */
 static sluice_status dot(const void* self, const sluice_tile* tile, const float* q, float* scores) {
   const instance* codec = (const instance*)self;
   const uint32_t n = codec->head_dim;
   work* w = (work*)tile->scratch;
   uint32_t i, c, s, r, first;
   for (i = 0; i < tile->queries; i++) {
-    w->steps[i] = codec->kernels->split(n, q + (size_t)i * n, w->digits + (size_t)i * 3 * n);
+    w->steps[i] = codec->kernels->fix(n, q + (size_t)i * n, NULL, w->whole + (size_t)i * n, &w->rounding[i]);
+    w->rounding[i] *= levels(codec) / 2;
     for (w->shift[i] = 0, c = 0; c < n; c++) w->shift[i] += q[(size_t)i * n + c];
   }
   for (s = 0; s < tile->count; s++) {
     const sluice_span* span = &tile->spans[s];
     for (first = 0; first < span->rows; first += SLUICE_CHUNK) {
       const sluice_codes codes = chunk_of(codec, span, first);
-      codec->kernels->dot(&codes, tile->queries, w->digits, w->steps, HEAD_DIM_MOST, w->sums[0]);
+      codec->kernels->dot(&codes, tile->queries, w->whole, w->steps, w->rounding, HEAD_DIM_MOST, w->sums[0]);
       for (r = 0; r < codes.rows; r++) {
         float scale, zero;
         read_pair((const uint8_t*)span->src + (first + r) * row_bytes(codec), &scale, &zero);
@@ -206,7 +209,7 @@ static sluice_status accumulate(const void* self, const sluice_tile* tile, const
           w->weights[r] = weight * scale;
           w->shift[i] += weight * zero;
         }
-        w->steps[i] = codec->kernels->split(SLUICE_CHUNK, w->weights, w->digits + (size_t)i * 3 * SLUICE_CHUNK);
+        w->steps[i] = codec->kernels->split(SLUICE_CHUNK, w->weights, NULL, w->digits + (size_t)i * 3 * SLUICE_CHUNK);
       }
       codec->kernels->mix(&codes, tile->queries, w->digits, w->steps, HEAD_DIM_MOST, w->sums[0]);
       for (i = 0; i < tile->queries; i++)
