@@ -186,6 +186,20 @@ typedef struct sluice_backend_replay {
   void (*destroy)(void *self, void *step);
 } sluice_backend_replay;
 
+/* ---- optional: why the backend cannot be used on this machine ------------------------------------ */
+
+/* For backends that load where their device is missing. Hosts ask it when they list modules. */
+#define SLUICE_BACKEND_PRESENCE "sluice.backend.presence/1" /* draft */
+#define SLUICE_BACKEND_PRESENCE_TEXT 0x9475D598u
+#define SLUICE_BACKEND_PRESENCE_LAYOUT (SLUICE_BACKEND_PRESENCE_TEXT ^ (uint32_t)sizeof(sluice_backend_presence))
+typedef struct sluice_backend_presence {
+  uint32_t layout; /* SLUICE_BACKEND_PRESENCE_LAYOUT */
+  uint32_t reserved;
+  /* NULL where create() would find a device with its defaults; else a sentence that names the cause and the remedy,
+   * valid until this thread asks again. Does not wake the device. [any thread] */
+  const char *(*unavailable)(void);
+} sluice_backend_presence;
+
 #ifdef __cplusplus
 }
 #endif
