@@ -108,7 +108,7 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
       config.cache.chunked = true, config.cache.chunk = job.chunk;
     else
       config.cache.chunked = false;
-    policies.push_back(build_policy(*s.registry, config, engine.geometry()));
+    policies.push_back(build_policy(*s.registry, config, engine.geometry(), engine.simulates_codecs()));
   }
   std::vector<LockstepPolicy> entries;
   bool reference = false;
@@ -131,7 +131,7 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   std::unique_ptr<Config> added;
   if (!reference && !alone) {
     added = std::make_unique<Config>(reference_config(s.configs.front()));
-    policies.push_back(build_policy(*s.registry, *added, engine.geometry()));
+    policies.push_back(build_policy(*s.registry, *added, engine.geometry(), engine.simulates_codecs()));
     entries.insert(entries.begin(), {added.get(), policies.back().get(), true});
   }
 

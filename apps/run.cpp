@@ -89,7 +89,7 @@ int run_run(std::span<const std::string> args) {
   generate_options.exact = wants_exact(*words, config);
   load_model(session, 0);
   Engine& engine = *session.engine;
-  const auto policy = build_policy(*session.registry, config, engine.geometry());
+  const auto policy = build_policy(*session.registry, config, engine.geometry(), engine.simulates_codecs());
   const Vocabulary& vocabulary = engine.tokenizer().vocabulary();
   if (chat && vocabulary.chat_template.empty())
     throw Error(
