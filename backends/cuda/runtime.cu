@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstring>
@@ -63,12 +64,16 @@ const Driver& driver() {
   return found;
 }
 
+// The header has a second function of this name for C++.
+using GemmEx = cublasStatus_t(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int, const void*,
+                              const void*, cudaDataType, int, const void*, cudaDataType, int, const void*, void*,
+                              cudaDataType, int, cublasComputeType_t, cublasGemmAlgo_t);
 struct Cublas {
   decltype(cublasCreate_v2)* create = nullptr;
   decltype(cublasDestroy_v2)* destroy = nullptr;
   decltype(cublasSetStream_v2)* set_stream = nullptr;
   decltype(cublasSetWorkspace_v2)* set_workspace = nullptr;
-  decltype(cublasGemmEx)* gemm = nullptr;
+  GemmEx* gemm = nullptr;
   bool whole = false;
 };
 const Cublas& cublas() {

@@ -47,7 +47,8 @@ struct Runtime {
   Code (*facts)(DeviceFacts* facts);
   const char* (*words)(Code code);
 
-  // Address space aligned to 2 MiB; memory in units of `unit` bytes, a multiple of 2 MiB, that is put behind it.
+  // Address space aligned to 2 MiB; memory in units of `unit` bytes, a multiple or a part of 2 MiB,
+  // that is put behind it.
   uint64_t (*unit)();
   Code (*reserve)(uint64_t bytes, void** address);
   void (*unreserve)(void* address, uint64_t bytes);

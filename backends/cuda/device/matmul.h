@@ -37,8 +37,9 @@ SLUICE_KERNEL product(const ProductArgs a) {
     }
   }
   for (uint32_t i = 0; i < kBatchTile; i++) {
+    if (first + i >= a.batch) break;
     const float sum = sum_of_lanes(sums[i], kWarp);
-    if (lane == 0 && first + i < a.batch) a.out[uint64_t(first + i) * a.rows + row] = sum;
+    if (lane == 0) a.out[uint64_t(first + i) * a.rows + row] = sum;
   }
 }
 

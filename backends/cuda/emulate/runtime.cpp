@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "backends/cuda/device/kernels.h"
@@ -23,7 +24,7 @@
 namespace sluice::cuda {
 namespace {
 
-constexpr uint64_t kUnit = 2u << 20;
+constexpr uint64_t kAlignment = 2u << 20, kUnit = 64u << 10;  // small units: less to zero and to guard
 constexpr Code kBroken = 700;
 
 struct Operation {
@@ -50,24 +51,28 @@ struct Device {
   std::map<uint8_t*, uint64_t> reserved;
   uint64_t backed = 0, limit = uint64_t(8) << 30;
   EmulatedCounts counts;
-  bool broken = false;
+  bool broken = false, guarded = false;
+  std::set<Queue*> queues;
 };
 Device& device() {
   static Device* const d = new Device;
   return *d;
 }
 
+void protect_device(int protection) {
+  for (const auto& [address, bytes] : device().reserved) mprotect(address, bytes, protection);
+}
+
 // Device memory can be touched as long as one of these lives.
 class Touching {
  public:
-  Touching() { protect(PROT_READ | PROT_WRITE); }
-  ~Touching() { protect(PROT_NONE); }
-  Touching(const Touching&) = delete;
-
- private:
-  static void protect(int protection) {
-    for (const auto& [address, bytes] : device().reserved) mprotect(address, bytes, protection);
+  Touching() {
+    if (device().guarded) protect_device(PROT_READ | PROT_WRITE);
   }
+  ~Touching() {
+    if (device().guarded) protect_device(PROT_NONE);
+  }
+  Touching(const Touching&) = delete;
 };
 
 template <class Args>
@@ -162,13 +167,14 @@ const char* words(Code code) { return code == kBroken ? "an illegal memory acces
 
 uint64_t unit() { return kUnit; }
 Code reserve(uint64_t bytes, void** address) {
-  void* const raw = mmap(nullptr, bytes + kUnit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const std::lock_guard lock(device().mutex);
+  const int protection = device().guarded ? PROT_NONE : PROT_READ | PROT_WRITE;
+  void* const raw = mmap(nullptr, bytes + kAlignment, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (raw == MAP_FAILED) return kOutOfMemory;
   auto* const from = static_cast<uint8_t*>(raw);
-  auto* const at = reinterpret_cast<uint8_t*>((uintptr_t(raw) + kUnit - 1) / kUnit * kUnit);
+  auto* const at = reinterpret_cast<uint8_t*>((uintptr_t(raw) + kAlignment - 1) / kAlignment * kAlignment);
   if (at > from) munmap(from, size_t(at - from));
-  munmap(at + bytes, size_t(from + kUnit - at));
-  const std::lock_guard lock(device().mutex);
+  munmap(at + bytes, size_t(from + kAlignment - at));
   device().reserved.emplace(at, bytes);
   *address = at;
   return kFine;
@@ -184,8 +190,16 @@ Code back(void*) {
   device().backed += kUnit;
   return kFine;
 }
+void run_waiting(Queue& queue) {
+  if (queue.waiting.empty()) return;
+  const Touching touching;
+  for (const Operation& operation : queue.waiting) run(operation);
+  queue.waiting.clear();
+}
+// Memory goes once everything that was asked for is done.
 Code unback(void* address) {
   const std::lock_guard lock(device().mutex);
+  for (Queue* queue : device().queues) run_waiting(*queue);
   device().backed -= kUnit;
   madvise(address, kUnit, MADV_DONTNEED);
   return kFine;
@@ -199,20 +213,23 @@ Code pin(uint64_t bytes, void** address) {
 void unpin(void* address) { std::free(address); }
 
 Code stream_create(Stream* stream) {
-  *stream = new Queue;
+  auto* const queue = new Queue;
+  const std::lock_guard lock(device().mutex);
+  device().queues.insert(queue);
+  *stream = queue;
   return kFine;
 }
-void stream_destroy(Stream stream) { delete static_cast<Queue*>(stream); }
+void stream_destroy(Stream stream) {
+  const std::lock_guard lock(device().mutex);
+  device().queues.erase(&queue_of(stream));
+  delete &queue_of(stream);
+}
 void* native(Stream) { return nullptr; }
 Code wait(Stream stream) {
   const std::lock_guard lock(device().mutex);
   if (device().broken) return kBroken;
-  Queue& queue = queue_of(stream);
   device().counts.waits++;
-  if (queue.waiting.empty()) return kFine;
-  const Touching touching;
-  for (const Operation& operation : queue.waiting) run(operation);
-  queue.waiting.clear();
+  run_waiting(queue_of(stream));
   return kFine;
 }
 Code copy(void* to, const void* from, uint64_t bytes, Stream stream) {
@@ -286,6 +303,11 @@ EmulatedCounts emulated_counts() {
 void limit_emulated_memory(uint64_t bytes) {
   const std::lock_guard lock(device().mutex);
   device().limit = bytes;
+}
+void guard_emulated_memory(bool guarded) {
+  const std::lock_guard lock(device().mutex);
+  device().guarded = guarded;
+  protect_device(guarded ? PROT_NONE : PROT_READ | PROT_WRITE);
 }
 void break_emulated_device(bool broken) {
   const std::lock_guard lock(device().mutex);

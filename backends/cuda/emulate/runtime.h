@@ -16,6 +16,8 @@ struct EmulatedCounts {
 EmulatedCounts emulated_counts();
 // The device has no more memory than that.
 void limit_emulated_memory(uint64_t bytes);
+// Whoever but kernels and copies touches device memory ends the process. Off at first: it takes time.
+void guard_emulated_memory(bool guarded);
 // From now on, or no longer, everything that is asked of the device fails.
 void break_emulated_device(bool broken);
 
