@@ -72,7 +72,7 @@ const Published kPublished[] = {
     {SLUICE_BACKEND_REPLAY, "sluice_backend_replay", SLUICE_BACKEND_REPLAY_TEXT, SLUICE_BACKEND_REPLAY_LAYOUT,
      0x5EAFD5AFu},
     {SLUICE_BACKEND_PRESENCE, "sluice_backend_presence", SLUICE_BACKEND_PRESENCE_TEXT, SLUICE_BACKEND_PRESENCE_LAYOUT,
-     0x0u},
+     0x9475D588u},
     {SLUICE_EVICTOR_ROWS, "sluice_rows sluice_evictor_rows", SLUICE_EVICTOR_ROWS_TEXT, SLUICE_EVICTOR_ROWS_LAYOUT,
      0x595FAF43u},
     {SLUICE_EVICTOR_WINDOW, "sluice_rows sluice_evictor_window", SLUICE_EVICTOR_WINDOW_TEXT,
