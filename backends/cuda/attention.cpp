@@ -9,6 +9,7 @@ namespace sluice::cuda {
 namespace {
 
 constexpr uint32_t kMostHeadDim = 512;
+constexpr uint32_t kMostQueries = 65535;  // of a grid's second dimension
 
 sluice_status check_group(const Backend& backend, const char* operation, const sluice_group& g) {
   if (g.head_dim == 0 || g.head_dim > kMostHeadDim) {
@@ -18,6 +19,10 @@ sluice_status check_group(const Backend& backend, const char* operation, const s
   if (g.kv_heads == 0 || g.heads % g.kv_heads || g.segment_rows == 0) {
     return fail(backend, SLUICE_INVALID, "%s: %u heads on %u kv heads, segments of %u rows", operation, g.heads,
                 g.kv_heads, g.segment_rows);
+  }
+  if (uint64_t(g.max_count) * (g.heads / g.kv_heads) > kMostQueries) {
+    return fail(backend, SLUICE_UNSUPPORTED, "%s: %u tokens at once with %u query heads each; a lane takes %u queries",
+                operation, g.max_count, g.heads / g.kv_heads, kMostQueries);
   }
   return SLUICE_OK;
 }

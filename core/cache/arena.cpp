@@ -178,10 +178,12 @@ void Arena::free_and_merge(uint32_t node) {
 
 void Arena::back(uint64_t slab, bool keep) {
   std::byte* const at = base_ + slab * kSlab;
-  if (backend_)
-    backend_->call("commit", backend_->table<sluice_backend>().commit, at, kSlab, int32_t(keep));
-  else if (!keep)
-    madvise(at, kSlab, MADV_DONTNEED);
+  if (!backend_) {
+    if (!keep) madvise(at, kSlab, MADV_DONTNEED);
+    return;
+  }
+  const sluice_status status = backend_->table<sluice_backend>().commit(backend_->self(), at, kSlab, int32_t(keep));
+  if (keep) backend_->check(status, "commit");
 }
 
 void Arena::touch(uint64_t first, uint64_t units) {
