@@ -136,6 +136,37 @@ uint32_t next_block(const sluice_codec_plan& plan, uint32_t tail, bool prompt) {
   return prompt ? std::min(ready, plan.max_rows / plan.block_rows * plan.block_rows) : plan.block_rows;
 }
 
+// Rows as the codec codes them, in temporary memory.
+class Encoded {
+ public:
+  Encoded(const LayerCache& layer, const Instance& codec, const sluice_block& header, const float* rows)
+      : bound_(bytes_of(codec, "bound", table(codec).bound, header.side, header.rows)),
+        coded_(layer.scratch, bound_ + kGuard) {
+    const uint64_t room = bytes_of(codec, "scratch", table(codec).scratch, header.side, header.rows, 0u);
+    Scratch<std::byte> work(layer.scratch, room + kGuard);
+    set_guard(work.data(), room), set_guard(coded_.data(), bound_);
+    codec.call("encode", table(codec).encode, &header, rows, work.data(), coded_.data(), &bytes_);
+    check_guard(codec, "encode", work.data(), room, "its scratch");
+    check_guard(codec, "encode", coded_.data(), bound_, "its block's bound");
+    check_written(codec, "encode", bytes_, bound_);
+    if (bytes_ == 0)
+      throw Error(fmt::format("{}, encode: says that {} rows take no bytes", codec.who(), header.rows), kExitFailed);
+  }
+  const std::byte* data() const { return coded_.data(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  static const sluice_codec& table(const Instance& codec) { return codec.table<sluice_codec>(); }
+  template <class Function, class... Arguments>
+  static uint64_t bytes_of(const Instance& codec, const char* verb, Function function, Arguments... arguments) {
+    return sane_bytes(codec, verb, codec.call(verb, function, arguments...));
+  }
+
+  uint64_t bound_;
+  Scratch<std::byte> coded_;
+  size_t bytes_ = 0;
+};
+
 }  // namespace
 
 void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) {
@@ -143,7 +174,6 @@ void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) 
   const LayerPolicy& rules = layer.rules();
   const sluice_codec_plan& plan = rules.plan[which];
   const Instance& codec = *rules.codec[which];
-  const sluice_codec& table = layer.policy->codec(layer.index, which);
   const uint32_t head_dim = layer.head_dim();
   uint32_t done = 0;  // tail rows coded so far
   for (;;) {
@@ -159,17 +189,8 @@ void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) 
     }
     const uint32_t position = layer.evicting() ? layer.slot_pos(head)[slots[0]] : slots[0];
     const sluice_block header = header_of(layer, head, which, n, position, prompt);
-    const uint64_t bound = sane_bytes(codec, "bound", codec.call("bound", table.bound, which, n));
-    const uint64_t room = sane_bytes(codec, "scratch", codec.call("scratch", table.scratch, which, n, 0u));
-    Scratch<std::byte> work(layer.scratch, room + kGuard), coded(layer.scratch, bound + kGuard);
-    set_guard(work.data(), room), set_guard(coded.data(), bound);
-    size_t bytes = 0;
-    codec.call("encode", table.encode, &header, rows.data(), work.data(), coded.data(), &bytes);
-    check_guard(codec, "encode", work.data(), room, "its scratch");
-    check_guard(codec, "encode", coded.data(), bound, "its block's bound");
-    check_written(codec, "encode", bytes, bound);
-    if (bytes == 0)
-      throw Error(fmt::format("{}, encode: says that {} rows take no bytes", codec.who(), n), kExitFailed);
+    const Encoded coded(layer, codec, header, rows.data());
+    const size_t bytes = coded.bytes();
     // Entries first: what is allocated then has an owner, whatever fails.
     side.spans.push({}, layer.memory), side.blocks.push({}, layer.memory);
     CodedBlock& block = side.blocks[side.blocks.count - 1];
@@ -224,13 +245,7 @@ void simulate_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt
     for (uint64_t i = 0; i < uint64_t(n) * head_dim; i++) rows[i] = sluice_from_half(halves[i]);
     const uint32_t position = layer.evicting() ? layer.slot_pos(head)[slots[0]] : slots[0];
     const sluice_block header = header_of(layer, head, which, n, position, prompt);
-    const uint64_t bound = sane_bytes(codec, "bound", codec.call("bound", table.bound, which, n));
-    Scratch<std::byte> work(layer.scratch,
-                            sane_bytes(codec, "scratch", codec.call("scratch", table.scratch, which, n, 0u)) + 1);
-    Scratch<std::byte> coded(layer.scratch, bound + 1);
-    size_t bytes = 0;
-    codec.call("encode", table.encode, &header, rows.data(), work.data(), coded.data(), &bytes);
-    check_written(codec, "encode", bytes, bound);
+    const Encoded coded(layer, codec, header, rows.data());
     for (uint32_t first = 0; first < n; first += kDecodeRows)
       codec.call("decode", table.decode, &header, coded.data(), first, std::min(kDecodeRows, n - first),
                  &rows[uint64_t(first) * head_dim]);

@@ -80,7 +80,7 @@ class Scratch {
   Scratch(const Memory& memory, uint64_t n) : memory_(memory), piece_(memory.allocate(n * sizeof(T))) {}
   ~Scratch() { memory_.release(piece_); }
   Scratch(const Scratch&) = delete;
-  T* data() { return reinterpret_cast<T*>(piece_.data); }
+  T* data() const { return reinterpret_cast<T*>(piece_.data); }
   T& operator[](uint64_t i) { return data()[i]; }
 
  private:
