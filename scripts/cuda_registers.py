@@ -3,10 +3,11 @@
 
 usage: cuda_registers.py REPORT TABLE CUDA_VERSION [--write]
 
-The table is for one architecture and one version of the toolkit, which its first line names; with others there is
-nothing to compare, and the exit code is 77. More registers or spills than the table says fail; fewer only ask for
+The table is for one architecture and one version of the toolkit, which its first line names; with others, or without a
+table, there is nothing to compare, and the exit code is 77. More registers or spills than the table says fail; fewer only ask for
 --write, which makes the table anew.
 """
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +54,9 @@ def main():
             for name, (registers, spilled) in sorted(now.items()):
                 file.write(f'{name}\t{registers}\t{spilled}\n')
         return 0
+    if not os.path.exists(table):
+        print(f'nothing to compare: {table} is not there; make it with --write')
+        return 77
     lines = open(table).read().splitlines()
     if lines[0] != '# ' + title:
         print(f'nothing to compare: the table is of {lines[0][2:].split(":")[0]}, this build of CUDA {version}')

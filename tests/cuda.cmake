@@ -9,7 +9,7 @@ set(options -O2 -fno-strict-aliasing)
 if(SLUICE_CUDA_COVERAGE)
   set(options -O1 -fno-inline --coverage -fno-strict-aliasing)
 endif()
-set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${options}")
+set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${options}" SKIP_PRECOMPILE_HEADERS ON)
 # Tests look into the emulated GPU, so it is part of their program; the program `sluice` loads it as a plugin.
 sluice_tests(cuda LABEL "cuda" LIBS sluice_run sluice_check SOURCES ${sources} support/tiny_model.cpp)
 target_link_libraries(cuda_tests PRIVATE Sluice::plugin $<$<BOOL:${SLUICE_CUDA_COVERAGE}>:gcov>)
