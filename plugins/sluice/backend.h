@@ -27,9 +27,9 @@ extern "C" {
 
 #define SLUICE_BACKEND "sluice.backend/1" /* draft */
 #define SLUICE_BACKEND_TEXT 0x30CF8FDEu
-#define SLUICE_BACKEND_LAYOUT \
-  (SLUICE_BACKEND_TEXT ^      \
-   SLUICE_FOLD4(sizeof(sluice_backend), sizeof(sluice_group), sizeof(sluice_lane), sizeof(sluice_device)))
+#define SLUICE_BACKEND_LAYOUT                                                           \
+  (SLUICE_BACKEND_TEXT ^ SLUICE_FOLD4(sizeof(sluice_backend), sizeof(sluice_group), \
+                                      sizeof(sluice_lane), sizeof(sluice_device)))
 
 typedef struct sluice_weight sluice_weight; /* a matrix or vector in the form the backend likes best */
 typedef struct sluice_queue sluice_queue;   /* operations in order: a CUDA stream, or nothing at all */
@@ -44,7 +44,7 @@ typedef struct sluice_device {
 
 /* Activations: float [rows][cols] on the device. Rows that no sequence owns are computed and never read. */
 typedef struct sluice_mat {
-  float* data;
+  float *data;
   uint32_t rows, cols;
 } sluice_mat;
 
@@ -71,14 +71,14 @@ typedef struct sluice_lane {
  * unwritten rows and padding are all this one rule. The bytes behind unseen rows are finite numbers. */
 typedef struct sluice_group {
   uint32_t sequences, heads, kv_heads, head_dim;
-  uint32_t max_count;       /* of a part */
-  uint32_t max_slots;       /* of a lane; a row of scores is this long */
-  uint32_t segment_rows;    /* 256 */
-  float scale;              /* 1 / sqrt(head_dim) */
-  const sluice_part* parts; /* [sequences] */
-  const sluice_lane* lanes; /* [sequences][kv_heads] */
-  const sluice_span* spans; /* dense segments of all lanes */
-  uint32_t* slot_pos;
+  uint32_t max_count;    /* of a part */
+  uint32_t max_slots;    /* of a lane; a row of scores is this long */
+  uint32_t segment_rows; /* 256 */
+  float scale;           /* 1 / sqrt(head_dim) */
+  const sluice_part *parts; /* [sequences] */
+  const sluice_lane *lanes; /* [sequences][kv_heads] */
+  const sluice_span *spans; /* dense segments of all lanes */
+  uint32_t *slot_pos;
 } sluice_group;
 
 /* Where kv_store puts a row: dense row numbers of the lane's two sides, and its slot. */
@@ -95,65 +95,65 @@ enum { SLUICE_USE_WEIGHTS = 0, SLUICE_USE_ACTIVATIONS = 1, SLUICE_USE_CACHE = 2,
 /* [create .. queue_destroy: one thread at a time. commit: any thread, on disjoint ranges. Operations: one
  * thread per queue.] */
 typedef struct sluice_backend {
-  sluice_status (*create)(const sluice_host* host, const sluice_value* params, void** self);
-  void (*destroy)(void* self);
-  sluice_status (*device)(void* self, sluice_device* device);
+  sluice_status (*create)(const sluice_host *host, const sluice_value *params, void **self);
+  void (*destroy)(void *self);
+  sluice_status (*device)(void *self, sluice_device *device);
   /* 1 if tensors of this GGUF type can be uploaded and multiplied. */
-  int32_t (*weight_type)(void* self, uint32_t gguf_type);
+  int32_t (*weight_type)(void *self, uint32_t gguf_type);
 
   /* Zeroed, aligned to 2 MiB (STAGING: to 64). */
-  sluice_status (*buffer_create)(void* self, uint32_t use, uint64_t bytes, void** address);
-  void (*buffer_destroy)(void* self, void* address);
+  sluice_status (*buffer_create)(void *self, uint32_t use, uint64_t bytes, void **address);
+  void (*buffer_destroy)(void *self, void *address);
   /* keep = 1 backs a range of a CACHE buffer with zeroed memory, 0 gives it back (page multiples). */
-  sluice_status (*commit)(void* self, void* address, uint64_t bytes, int32_t keep);
+  sluice_status (*commit)(void *self, void *address, uint64_t bytes, int32_t keep);
   /* data: `rows` rows of `cols` numbers in GGUF's on-disk form. The backend copies or repacks, and the caller may
    * drop data on return; or it works in place, says so by weight_bytes() == 0, and data stays until
    * weight_destroy(). */
-  sluice_status (*weight_create)(void* self, uint32_t gguf_type, uint32_t rows, uint32_t cols, const void* data,
-                                 uint64_t bytes, sluice_weight** weight);
-  void (*weight_destroy)(void* self, sluice_weight* weight);
+  sluice_status (*weight_create)(void *self, uint32_t gguf_type, uint32_t rows, uint32_t cols,
+                                 const void *data, uint64_t bytes, sluice_weight **weight);
+  void (*weight_destroy)(void *self, sluice_weight *weight);
   /* Bytes the weight occupies on the device; 0 if it is read where it was given. */
-  uint64_t (*weight_bytes)(void* self, const sluice_weight* weight);
+  uint64_t (*weight_bytes)(void *self, const sluice_weight *weight);
 
   /* exact = 1: matmul keeps activations in float; 0: the backend may quantize them. */
-  sluice_status (*queue_create)(void* self, uint32_t exact, sluice_queue** queue);
-  void (*queue_destroy)(void* self, sluice_queue* queue);
-  void* (*queue_native)(void* self, sluice_queue* queue); /* a cudaStream_t for device codecs, or NULL */
-  sluice_status (*wait)(void* self, sluice_queue* queue); /* until all enqueued work is done; its error if any */
+  sluice_status (*queue_create)(void *self, uint32_t exact, sluice_queue **queue);
+  void (*queue_destroy)(void *self, sluice_queue *queue);
+  void *(*queue_native)(void *self, sluice_queue *queue); /* a cudaStream_t for device codecs, or NULL */
+  sluice_status (*wait)(void *self, sluice_queue *queue); /* until all enqueued work is done; its error if any */
 
   /* `host` is STAGING memory, or any host memory if the caller waits before touching it. write() also copies from
    * memory of the device. */
-  sluice_status (*write)(void* self, sluice_queue* queue, void* to, const void* host, uint64_t bytes);
-  sluice_status (*read)(void* self, sluice_queue* queue, const void* from, void* host, uint64_t bytes);
-  sluice_status (*fill)(void* self, sluice_queue* queue, void* to, uint8_t byte, uint64_t bytes);
+  sluice_status (*write)(void *self, sluice_queue *queue, void *to, const void *host, uint64_t bytes);
+  sluice_status (*read)(void *self, sluice_queue *queue, const void *from, void *host, uint64_t bytes);
+  sluice_status (*fill)(void *self, sluice_queue *queue, void *to, uint8_t byte, uint64_t bytes);
 
   /* Dense operations, row by row; out may be x (or a) unless it says otherwise. */
-  sluice_status (*embed)(void* self, sluice_queue* queue, const sluice_weight* table, const uint32_t* tokens,
-                         const sluice_mat* out); /* out[t] = table[tokens[t]] */
-  sluice_status (*gather)(void* self, sluice_queue* queue, const sluice_mat* x, const uint32_t* rows,
-                          const sluice_mat* out); /* out[t] = x[rows[t]]; not in place */
-  sluice_status (*rmsnorm)(void* self, sluice_queue* queue, const sluice_mat* x, const sluice_weight* gain,
-                           float epsilon, const sluice_mat* out);
-  sluice_status (*matmul)(void* self, sluice_queue* queue, const sluice_mat* x, const sluice_weight* w,
-                          const sluice_mat* out); /* out[t] = w x[t]; not in place */
+  sluice_status (*embed)(void *self, sluice_queue *queue, const sluice_weight *table, const uint32_t *tokens,
+                         const sluice_mat *out); /* out[t] = table[tokens[t]] */
+  sluice_status (*gather)(void *self, sluice_queue *queue, const sluice_mat *x, const uint32_t *rows,
+                          const sluice_mat *out); /* out[t] = x[rows[t]]; not in place */
+  sluice_status (*rmsnorm)(void *self, sluice_queue *queue, const sluice_mat *x, const sluice_weight *gain,
+                           float epsilon, const sluice_mat *out);
+  sluice_status (*matmul)(void *self, sluice_queue *queue, const sluice_mat *x, const sluice_weight *w,
+                          const sluice_mat *out); /* out[t] = w x[t]; not in place */
   /* Turns the pairs (2i, 2i + 1) of every head by positions[t] * frequency[i], float [head_dim / 2]. */
-  sluice_status (*rope)(void* self, sluice_queue* queue, const sluice_mat* x, const uint32_t* positions,
-                        const float* frequency, uint32_t head_dim);
-  sluice_status (*silu_mul)(void* self, sluice_queue* queue, const sluice_mat* gate, const sluice_mat* up,
-                            const sluice_mat* out); /* out = silu(gate) * up */
-  sluice_status (*add)(void* self, sluice_queue* queue, const sluice_mat* a, const sluice_mat* b,
-                       const sluice_mat* out); /* b may have one row, added to all (a bias) */
+  sluice_status (*rope)(void *self, sluice_queue *queue, const sluice_mat *x, const uint32_t *positions,
+                        const float *frequency, uint32_t head_dim);
+  sluice_status (*silu_mul)(void *self, sluice_queue *queue, const sluice_mat *gate, const sluice_mat *up,
+                            const sluice_mat *out); /* out = silu(gate) * up */
+  sluice_status (*add)(void *self, sluice_queue *queue, const sluice_mat *a, const sluice_mat *b,
+                       const sluice_mat *out); /* b may have one row, added to all (a bias) */
 
   /* Rows of k and v, float [rows][kv_heads * head_dim], are rounded to F16 and stored at
    * places[row][kv_head]; slot_pos of that slot becomes positions[row]. */
-  sluice_status (*kv_store)(void* self, sluice_queue* queue, const sluice_group* group, const sluice_mat* k,
-                            const sluice_mat* v, const uint32_t* positions, const sluice_store* places);
+  sluice_status (*kv_store)(void *self, sluice_queue *queue, const sluice_group *group, const sluice_mat *k,
+                            const sluice_mat *v, const uint32_t *positions, const sluice_store *places);
   /* Fused, for lanes that are dense throughout and whose K and V rows r share a slot. q and out are
    * [rows][heads * head_dim]. signal (float, indexed as slot_pos) is added to or maximised as policy.h says;
    * NULL wanted or signal: none. */
-  sluice_status (*attention)(void* self, sluice_queue* queue, const sluice_group* group, const sluice_mat* q,
-                             const uint32_t* positions, const sluice_signal* wanted, float* signal,
-                             const sluice_mat* out);
+  sluice_status (*attention)(void *self, sluice_queue *queue, const sluice_group *group, const sluice_mat *q,
+                             const uint32_t *positions, const sluice_signal *wanted, float *signal,
+                             const sluice_mat *out);
 
   /* The same in three verbs, between which codecs join in:
    *   attn_scores -> codec dot -> attn_softmax -> codec accumulate -> attn_mix
@@ -162,13 +162,13 @@ typedef struct sluice_backend {
    * attn_scores writes the columns of dense rows (raw q.k); attn_softmax scales, masks and normalises all
    * columns below a lane's `slots` (0 where unseen); attn_mix adds the dense rows' share to out. On an
    * immediate device the three may be called by several threads for different lanes. */
-  sluice_status (*attn_scores)(void* self, sluice_queue* queue, const sluice_group* group, uint32_t first,
-                               uint32_t lanes, const sluice_mat* q, float* scores);
-  sluice_status (*attn_softmax)(void* self, sluice_queue* queue, const sluice_group* group, uint32_t first,
-                                uint32_t lanes, const uint32_t* positions, float* scores, const sluice_signal* wanted,
-                                float* signal);
-  sluice_status (*attn_mix)(void* self, sluice_queue* queue, const sluice_group* group, uint32_t first, uint32_t lanes,
-                            const float* scores, const sluice_mat* out);
+  sluice_status (*attn_scores)(void *self, sluice_queue *queue, const sluice_group *group, uint32_t first,
+                               uint32_t lanes, const sluice_mat *q, float *scores);
+  sluice_status (*attn_softmax)(void *self, sluice_queue *queue, const sluice_group *group, uint32_t first,
+                                uint32_t lanes, const uint32_t *positions, float *scores,
+                                const sluice_signal *wanted, float *signal);
+  sluice_status (*attn_mix)(void *self, sluice_queue *queue, const sluice_group *group, uint32_t first,
+                            uint32_t lanes, const float *scores, const sluice_mat *out);
 } sluice_backend;
 
 /* ---- optional: record a step and run it again ---------------------------------------------------- */
@@ -181,10 +181,10 @@ typedef struct sluice_backend {
 typedef struct sluice_backend_replay {
   uint32_t layout; /* SLUICE_BACKEND_REPLAY_LAYOUT */
   uint32_t reserved;
-  sluice_status (*begin)(void* self, sluice_queue* queue); /* from here operations are recorded, not run */
-  sluice_status (*end)(void* self, sluice_queue* queue, void** step);
-  sluice_status (*run)(void* self, sluice_queue* queue, void* step); /* enqueues all of it */
-  void (*destroy)(void* self, void* step);
+  sluice_status (*begin)(void *self, sluice_queue *queue); /* from here operations are recorded, not run */
+  sluice_status (*end)(void *self, sluice_queue *queue, void **step);
+  sluice_status (*run)(void *self, sluice_queue *queue, void *step); /* enqueues all of it */
+  void (*destroy)(void *self, void *step);
 } sluice_backend_replay;
 
 /* ---- optional: why the backend cannot be used on this machine ------------------------------------ */
@@ -198,7 +198,7 @@ typedef struct sluice_backend_presence {
   uint32_t reserved;
   /* NULL where create() would find a device with its defaults; else a sentence that names the cause and the remedy,
    * valid until this thread asks again. Does not wake the device. [any thread] */
-  const char* (*unavailable)(void);
+  const char *(*unavailable)(void);
 } sluice_backend_presence;
 
 #ifdef __cplusplus
