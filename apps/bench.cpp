@@ -49,11 +49,7 @@ int bench_rows(const Words& words) {
       output.publish();
     });
     for (const Config& config : session.configs) {
-      const auto policy = build_policy(*session.registry, config, engine.geometry(), engine.simulates_codecs());
-      if (policy->simulated())
-        throw Error(fmt::format(
-            "bench: on backend {} the codec of {} is simulated, which has no speed of its own; use backend \"cpu\"",
-            config.backend.name, config.name));
+      const auto policy = timed_policy(session, config);
       for (const BenchTest& test : plan.tests) {
         // Or each row would show what the roof's buffer and the rows before it used.
         const bool alone = reset_peak_rss();

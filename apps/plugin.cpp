@@ -43,19 +43,11 @@ struct Plugins {
   Registry registry;
 };
 
-// A backend that loads where its device is missing says why it cannot be used.
-void ask_for_presence(Module& module) {
-  if (!module.module) return;
-  const Extension presence = find_extension(*module.module, SLUICE_BACKEND_PRESENCE);
-  if (!presence.table) return;
-  const char* const reason = static_cast<const sluice_backend_presence*>(presence.table)->unavailable();
-  if (reason) module.module = nullptr, module.reason = reason;
-}
-
 int list(const Words& words) {
   const Plugins plugins(words, true);
   std::vector<Module> modules = plugins.registry.modules();
-  std::for_each(modules.begin(), modules.end(), ask_for_presence);
+  for (Module& module : modules)
+    if (module.module && !(module.reason = missing_device(*module.module)).empty()) module.module = nullptr;
   std::stable_sort(modules.begin(), modules.end(), [](const Module& a, const Module& b) {
     return std::tuple(!a.module, a.interface_id, a.name) < std::tuple(!b.module, b.interface_id, b.name);
   });

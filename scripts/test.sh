@@ -99,10 +99,10 @@ fi
 if ! command -v "${CUDACXX:-nvcc}" > /dev/null && ! ls /usr/local/cuda*/bin/nvcc > /dev/null 2>&1; then
   skip "CUDA build" "no CUDA toolkit here (nvcc)"
 else
-  # The backend and its tests alone: the rest is what the release build has.
-  if step "CUDA build" build cuda cuda_checks -DSLUICE_WERROR=ON \
+  # The plugin alone: its kernels and its host code were tested by the release build.
+  if step "CUDA build" build cuda cuda_plugin_checks -DSLUICE_WERROR=ON \
     -DCMAKE_CUDA_ARCHITECTURES="${SLUICE_CUDA_ARCHITECTURES:-86}"; then
-    run_tests cuda --label-regex cuda
+    run_tests cuda --label-regex cuda-plugin
   fi
 fi
 

@@ -93,8 +93,10 @@ double SequenceCache::rows_not_dense() const {
   for (uint32_t l = 0; l < policy_->geometry.layers; l++)
     for (uint32_t i = 0; i < layers_[l].sides.count; i++) {
       const Side& side = layers_[l].sides[i];
-      const bool coded = layers_[l].rules().codec[i % 2] != nullptr;
-      sum += double(seen_) - (coded ? side.rows - side.rescued : layers_[l].live(i / 2));
+      const LayerPolicy& rules = layers_[l].rules();
+      sum += double(seen_) - (rules.codec[i % 2]       ? side.rows - side.rescued
+                              : rules.simulated[i % 2] ? side.uncoded.count
+                                                       : layers_[l].live(i / 2));
     }
   return sum / (2.0 * heads * policy_->geometry.layers);
 }

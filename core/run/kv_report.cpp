@@ -13,7 +13,7 @@ KvBytes kv_bytes(const SequenceCache& cache) {
   const sluice_geometry& g = cache.policy().geometry;
   KvBytes kv;
   if (cache.policy().simulated()) {  // F16 rows in place of what the codec would hold: no figure of its own
-    kv.tokens_kept = cache.tokens_kept();
+    kv.stored = false, kv.tokens_kept = cache.tokens_kept();
     return kv;
   }
   // Before the first token there are no lanes to account for.
