@@ -21,7 +21,9 @@ mkdir -p "$out"
 began=$SECONDS failed=0 steps=""
 
 note() { # note NAME STATUS SECONDS DETAIL
-  steps+="${steps:+,}\n    {\"step\": \"$1\", \"status\": \"$2\", \"seconds\": $3, \"detail\": \"${4//[\"\\]/}\"}"
+  local detail
+  detail=$(printf '%s' "$4" | tr -d '\000-\037"\\')
+  steps+="${steps:+,}\n    {\"step\": \"$1\", \"status\": \"$2\", \"seconds\": $3, \"detail\": \"$detail\"}"
   printf '%-28s %-8s %4s s  %s\n' "$1" "$2" "$3" "$4"
 }
 step() { # step NAME COMMAND...; its last line is the detail
@@ -116,6 +118,30 @@ quick_speed() {
   "$program" bench -m "$out/model.gguf" -p 32 -n 8 -d 0,64 -r 1 --set backend.name=$backend -o json > "$out/bench.json"
 }
 if [[ $backend == cpu ]]; then step "bench" quick_speed; else step "bench" speed; fi
+
+# How many sequences fit a card of some size, by twos, per policy whose rows are stored as they are counted.
+policy full
+policy h2o20 '[cache]' 'budget = "20%"' '[evictor]' 'name = "h2o"'
+fill() { # fill MODEL CAP DEPTH
+  local name b fits line=""
+  for name in full h2o20; do
+    for ((b = 1, fits = 0; b <= 1024; b *= 2)); do
+      "$program" bench "$out/$name.toml" -m "$1" -p 0 -n 1 -d "$3" --depth-by tiling -r 1 --no-roof --batch $b -o csv \
+        --set backend.name=$backend --set backend.memory="$2" > "$out/fill.csv" 2> "$out/fill.err" || break
+      fits=$b
+    done
+    if ! grep -q "memory allows" "$out/fill.err"; then
+      cat "$out/fill.err" && echo "$name: a batch of $b should have filled $2" && return 1
+    fi
+    line+="${line:+, }$name $fits"
+  done
+  echo "sequences of $3 tokens that fit $2: $line"
+}
+if [[ $backend == cpu ]]; then
+  step "memory until full" fill "$out/model.gguf" 64MiB 256
+else
+  step "memory until full" fill "$out/speed.gguf" 4GB 1500
+fi
 
 # A cap is kept, and says what would fit.
 capped() {

@@ -111,6 +111,7 @@ if ((all)); then
   scripted "NEON under emulation" scripts/neon_check.sh
   scripted "instruction counts" scripts/instruction_counts.py
   scripted "fuzzing" scripts/fuzz.sh 20
+  scripted "check on a GPU, dry" scripts/gpu_check.sh --dry-run --program build/release/bin/sluice
 fi
 scripted "AVX-512 in plain C++" scripts/avx512_check.sh
 

@@ -63,3 +63,7 @@ if(failed)
 endif()
 string(REGEX MATCH "release ([0-9.]+)" text "${text}")
 set(cuda_version ${CMAKE_MATCH_1})
+# C++20 in device code; and from 12 on, choosing a device makes its context the thread's.
+if(cuda_version VERSION_LESS 12.0)
+  set(cuda_missing "${cuda_nvcc} is of CUDA ${cuda_version}; 12.0 or newer is needed")
+endif()
