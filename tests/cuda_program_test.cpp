@@ -68,7 +68,7 @@ TEST_F(CudaProgram, IsCheckedAsFarAsItCanBe) {
   uint32_t passed = 0, skipped = 0;
   for (const json& row : json::parse(checked.out)["checks"]) {
     passed += row["verdict"] == "pass";
-    if (row["verdict"] != "skip") continue;
+    if (row["verdict"] != "skip" || row["module"].is_null()) continue;
     skipped++;
     EXPECT_EQ(row["reason"], kReason);
   }
