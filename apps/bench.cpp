@@ -49,7 +49,7 @@ int bench_rows(const Words& words) {
       output.publish();
     });
     for (const Config& config : session.configs) {
-      const auto policy = build_policy(*session.registry, config, engine.geometry());
+      const auto policy = timed_policy(session, config);
       for (const BenchTest& test : plan.tests) {
         // Or each row would show what the roof's buffer and the rows before it used.
         const bool alone = reset_peak_rss();

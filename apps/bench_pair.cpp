@@ -75,10 +75,7 @@ struct Player {
   std::vector<int32_t> tokens;
 
   Player(Session& s, const Config& c)
-      : session(&s),
-        config(&c),
-        policy(build_policy(*s.registry, c, s.engine->geometry())),
-        tokens(bench_tokens(s.engine->hyper().vocab)) {}
+      : session(&s), config(&c), policy(timed_policy(s, c)), tokens(bench_tokens(s.engine->hyper().vocab)) {}
   Trial trial(const Words& words, const BenchTest& test) const {
     return Trial(*session->engine, *config, *policy, test, wants_exact(words, *config), tokens, &interrupt_flag());
   }

@@ -91,6 +91,16 @@ BenchPlan parse_bench_plan(const Words& words, bool in_turns) {
   return plan;
 }
 
+std::unique_ptr<Policy> timed_policy(const Session& session, const Config& config) {
+  const Engine& engine = *session.engine;
+  auto policy = build_policy(*session.registry, config, engine.geometry(), engine.simulates_codecs());
+  if (policy->simulated())
+    throw Error(fmt::format(
+        "bench: on backend {} the codec of {} is simulated, which has no speed of its own; use backend \"cpu\"",
+        config.backend.name, config.name));
+  return policy;
+}
+
 std::string test_name(const BenchTest& test) {
   return test.prompt ? fmt::format("pp{}", test.prompt) : fmt::format("tg{}", test.generate);
 }

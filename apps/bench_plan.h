@@ -1,9 +1,11 @@
 // What `sluice bench` is asked to measure: the tests that its options span, and how often.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "apps/options.h"
+#include "apps/session.h"
 #include "core/bench/measure.h"
 #include "core/report/table.h"
 
@@ -24,6 +26,9 @@ struct BenchPlan {
 };
 // `in_turns`: for things that are timed in alternation, of which -p or -n is meant, not both.
 BenchPlan parse_bench_plan(const Words& words, bool in_turns);
+
+// The policy of a configuration. Throws Error for a codec that the backend only simulates: it has no speed of its own.
+std::unique_ptr<Policy> timed_policy(const Session& session, const Config& config);
 
 std::string test_name(const BenchTest& test);  // "pp512", "tg128"
 

@@ -110,6 +110,11 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   options.attention_every = job.attention_every;
   load_model(s, limit + options.speed_room());
   Engine& engine = *s.engine;
+  if (job.attention_every > 0 && !engine.device().immediate)
+    throw Error(
+        fmt::format("{}: --attention reads the cache's rows, which backend {} keeps in a memory of its own; use "
+                    "backend cpu",
+                    words.command, s.configs.front().backend.name));
   job.tokens = read_tokens(words, engine.tokenizer(), limit);
   std::vector<std::unique_ptr<Policy>> policies;
   for (Config& config : s.configs) {
@@ -117,7 +122,7 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
       config.cache.chunked = true, config.cache.chunk = job.chunk;
     else
       config.cache.chunked = false;
-    policies.push_back(build_policy(*s.registry, config, engine.geometry()));
+    policies.push_back(build_policy(*s.registry, config, engine.geometry(), engine.simulates_codecs()));
   }
   std::vector<LockstepPolicy> entries;
   bool reference = false;
@@ -140,7 +145,7 @@ Comparison compare(Session& s, Job& job, bool speed, const Words& words,
   std::unique_ptr<Config> added;
   if (!reference && !alone) {
     added = std::make_unique<Config>(reference_config(s.configs.front()));
-    policies.push_back(build_policy(*s.registry, *added, engine.geometry()));
+    policies.push_back(build_policy(*s.registry, *added, engine.geometry(), engine.simulates_codecs()));
     entries.insert(entries.begin(), {added.get(), policies.back().get(), true});
   }
 

@@ -62,7 +62,7 @@ struct Policies {
 EvalEntry make_entry(Session& s, const Config& config) {
   EvalEntry entry;
   entry.name = config.name, entry.from = &config;
-  entry.policy = build_policy(*s.registry, config, s.engine->geometry());
+  entry.policy = build_policy(*s.registry, config, s.engine->geometry(), s.engine->simulates_codecs());
   // Of an evictor's share the tokens differ from question to question.
   entry.settings = keeps_all(*entry.policy) ? "F16, keeps all" : describe_policy(config, *entry.policy, 0);
   if (const auto& budget = config.cache.budget; budget && !keeps_all(*entry.policy))

@@ -54,8 +54,8 @@ constexpr Field kFields[] = {
     {"degenerate", [](const EvalRow& r, const MetricRow&) { return r.degenerate; }, 0, 1, false, kTexts},
     {"too_short", [](const EvalRow& r, const MetricRow&) { return double(r.too_short); }},
     {"tokens_kept", [](const EvalRow& r, const MetricRow&) { return r.kept; }, 0, 1},
-    {"bytes", [](const EvalRow& r, const MetricRow&) { return double(r.kv.bytes); }},
-    {"peak_bytes", [](const EvalRow& r, const MetricRow&) { return double(r.kv.peak_bytes); }},
+    {"bytes", [](const EvalRow& r, const MetricRow&) { return r.kv.stored ? double(r.kv.bytes) : kUnknown; }},
+    {"peak_bytes", [](const EvalRow& r, const MetricRow&) { return r.kv.stored ? double(r.kv.peak_bytes) : kUnknown; }},
     {"ratio", [](const EvalRow& r, const MetricRow&) { return r.kv.ratio; }},
     {"bits_per_element", [](const EvalRow& r, const MetricRow&) { return r.kv.bits_per_element; }},
 };

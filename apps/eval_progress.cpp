@@ -36,7 +36,8 @@ std::string EvalProgressLine::note() const {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   std::string note = generated_ > 0 ? fmt::format("{:.1f} tok/s", double(generated_) / seconds)
                                     : fmt::format("{:.2f} questions/s", double(samples_) / seconds);
-  if (f16_ > 0) note += fmt::format("  KV {} ({:+.0f} %)", human_bytes(uint64_t(stored_)), 100 * (stored_ / f16_ - 1));
+  if (stored_ > 0)
+    note += fmt::format("  KV {} ({:+.0f} %)", human_bytes(uint64_t(stored_)), 100 * (stored_ / f16_ - 1));
   return note;
 }
 

@@ -148,7 +148,9 @@ KvBytes mean_of(std::span<const ScoredSample* const> samples) {
   }
   const double n = double(samples.size());
   kv.bytes = uint64_t(std::llround(stored / n)), kv.bytes_f16 = uint64_t(std::llround(f16 / n));
-  kv.ratio = stored / f16, kv.bits_per_element = 16 * kv.ratio, kv.tokens_kept = kept / n;
+  kv.tokens_kept = kept / n;
+  kv.stored = stored > 0 || f16 == 0;  // else the codec was simulated (core/eval/sample_bytes.cpp)
+  if (kv.stored) kv.ratio = stored / f16, kv.bits_per_element = 16 * kv.ratio;
   for (const std::string_view kind : kKindNames)
     kv.by_kind.push_back({std::string(kind), uint64_t(std::llround(kinds[std::string(kind)] / n))});
   return kv;

@@ -89,7 +89,8 @@ std::vector<Field> costs(const EvalRow& row) {
   return {
       {{"tokens_kept", "tokens kept"}, share(row.kept)},
       {{"bits_per_element", "bits/element"}, shown(row.kv.bits_per_element, fixed_text(row.kv.bits_per_element, 2))},
-      {{"kv_bytes", "KV bytes"}, Cell(row.kv.bytes, human_bytes(row.kv.bytes))},
+      {{"kv_bytes", "KV bytes"},
+       row.kv.stored ? Cell(row.kv.bytes, human_bytes(row.kv.bytes)) : Cell(std::monostate{}, "simulated")},
       {{"generated", "generated"}, shown(row.generated, fixed_text(row.generated, 1))},
       {{"truncated", "truncated"}, share(row.truncated)}};
 }
@@ -165,9 +166,9 @@ std::vector<Field> fields_of(const EvalResult& result, const EvalPolicyResult& p
                   {{"too_short", ""}, row.too_short},
                   {{"", "notes", false}, notes(policy, row, m)},
                   {{"kept_after_prompt", ""}, row.kept_after_prompt},
-                  {{"kv_bytes_f16", ""}, row.kv.bytes_f16},
+                  {{"kv_bytes_f16", ""}, row.kv.stored ? Cell(row.kv.bytes_f16) : Cell()},
                   {{"kv_ratio", ""}, row.kv.ratio},
-                  {{"kv_peak_bytes", ""}, row.kv.peak_bytes},
+                  {{"kv_peak_bytes", ""}, row.kv.stored ? Cell(row.kv.peak_bytes) : Cell()},
                   {{"diverged", ""}, row.diverged},
                   {{"divergence_mean", ""}, row.divergence_mean},
                   {{"divergence_median", ""}, row.divergence_median},

@@ -46,6 +46,8 @@ struct Plugins {
 int list(const Words& words) {
   const Plugins plugins(words, true);
   std::vector<Module> modules = plugins.registry.modules();
+  for (Module& module : modules)
+    if (module.module && !(module.reason = missing_device(*module.module)).empty()) module.module = nullptr;
   std::stable_sort(modules.begin(), modules.end(), [](const Module& a, const Module& b) {
     return std::tuple(!a.module, a.interface_id, a.name) < std::tuple(!b.module, b.interface_id, b.name);
   });

@@ -35,6 +35,7 @@ Turn ask() {
 
 // Of a short text the cache holds more room than rows: a share of F16's bytes would speak of the room.
 std::string stored_text(const KvBytes& kv) {
+  if (!kv.stored) return "KV simulated, in F16";
   if (!(kv.ratio > 1))
     return fmt::format("KV {} stored, {:.1f} % of F16's {}", human_bytes(kv.bytes), 100 * kv.ratio,
                        human_bytes(kv.bytes_f16));
@@ -89,7 +90,7 @@ int run_run(std::span<const std::string> args) {
   generate_options.exact = wants_exact(*words, config);
   load_model(session, 0);
   Engine& engine = *session.engine;
-  const auto policy = build_policy(*session.registry, config, engine.geometry());
+  const auto policy = build_policy(*session.registry, config, engine.geometry(), engine.simulates_codecs());
   const Vocabulary& vocabulary = engine.tokenizer().vocabulary();
   if (chat && vocabulary.chat_template.empty())
     throw Error(

@@ -15,6 +15,7 @@ INTERFACES = {
     'SLUICE_BACKEND_TEXT': ('backend.h', 'sluice_span sluice_signal sluice_device sluice_mat sluice_part sluice_lane '
                                          'sluice_group sluice_store sluice_backend'),
     'SLUICE_BACKEND_REPLAY_TEXT': ('backend.h', 'sluice_backend_replay'),
+    'SLUICE_BACKEND_PRESENCE_TEXT': ('backend.h', 'sluice_backend_presence'),
     'SLUICE_EVICTOR_ROWS_TEXT': ('extensions.h', 'sluice_rows sluice_evictor_rows'),
     'SLUICE_EVICTOR_WINDOW_TEXT': ('extensions.h', 'sluice_rows sluice_evictor_window'),
     'SLUICE_EVICTOR_BUDGET_TEXT': ('extensions.h', 'sluice_rows sluice_evictor_budget'),

@@ -6,15 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <thread>
 
 #include "backends/cpu/features.h"
+#include "sluice/size.hpp"
 
 namespace sluice::cpu {
 namespace {
@@ -49,29 +48,6 @@ constexpr sluice_param kParams[kParamCount] = {
      "slow",
      nullptr, SLUICE_BOOL, 0, integer(1), integer(0), integer(1)},
 };
-
-// Bytes of "16GB", "512 MiB", "1000"; false if it is no size.
-bool parse_size(const char* s, uint64_t* bytes) {
-  char* end = nullptr;
-  const double number = std::strtod(s, &end);
-  if (end == s || !(number > 0) || number > 1e18) return false;
-  while (*end == ' ') end++;
-  char unit[4] = {};
-  for (int i = 0; i < 3 && end[i]; i++) unit[i] = char(std::toupper(static_cast<unsigned char>(end[i])));
-  if (std::strlen(end) > 3) return false;
-  constexpr struct {
-    const char* name;
-    double factor;
-  } kUnits[] = {{"", 1},      {"B", 1},        {"KB", 1e3},        {"MB", 1e6},     {"GB", 1e9},
-                {"TB", 1e12}, {"KIB", 1024.0}, {"MIB", 1048576.0}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
-  for (const auto& u : kUnits) {
-    if (std::strcmp(unit, u.name) != 0) continue;
-    if (number * u.factor < 1 || number * u.factor > 0x1p62) return false;
-    *bytes = uint64_t(number * u.factor);
-    return true;
-  }
-  return false;
-}
 
 // Those this process may use, as the host's pool counts them: fewer than there are under taskset or in a container.
 uint32_t available_cores() {

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <new>
 
 #include "backends/cpu/cpu.h"
+#include "sluice/size.hpp"
 
 namespace sluice::cpu {
 namespace {
@@ -31,20 +31,6 @@ void* map_aligned(uint64_t bytes, int protection) {
 }
 
 uint64_t page_size() { return uint64_t(sysconf(_SC_PAGESIZE)); }
-
-// "1.25 GiB"
-struct Size {
-  char text[24];
-};
-Size readable(uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double value = double(bytes);
-  int unit = 0;
-  while (value >= 1024 && unit < 4) value /= 1024, unit++;
-  Size size;
-  std::snprintf(size.text, sizeof size.text, unit ? "%.2f %s" : "%.0f %s", value, kUnits[unit]);
-  return size;
-}
 
 constexpr const char* kUses[] = {"weights", "activations", "the cache", "staging"};
 

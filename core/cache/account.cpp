@@ -29,7 +29,8 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
       ledger[Kind::kTail] += (own - side.rescued) * row_bytes;
       ledger[Kind::kSlack] += room - own * row_bytes;
       whole(Kind::kIndex, side.segments.piece), whole(Kind::kIndex, side.slots.piece);
-      whole(Kind::kIndex, side.spans.piece), whole(Kind::kIndex, side.blocks.piece);
+      whole(Kind::kIndex, side.uncoded.piece), whole(Kind::kIndex, side.spans.piece),
+          whole(Kind::kIndex, side.blocks.piece);
       for (uint32_t i = 0; i < side.blocks.count; i++) {
         const CodedBlock& block = side.blocks[i];
         const sluice_block header = layer.block(h, which, i);
@@ -57,7 +58,9 @@ void account_layer(const LayerCache& layer, Ledger& ledger) {
   whole(Kind::kEvictorState, layer.state);
   const uint64_t positions = uint64_t(layer.kv_heads()) * layer.capacity * sizeof(uint32_t) * (layer.ranked() ? 2 : 1);
   ledger[Kind::kPositions] += positions;
-  if (layer.tables) ledger[layer.wants_signal() ? Kind::kSignal : Kind::kSlack] += layer.tables.bytes - positions;
+  const Piece& attended = layer.device_tables ? layer.device_tables : layer.tables;
+  if (attended) ledger[layer.wants_signal() ? Kind::kSignal : Kind::kSlack] += attended.bytes - positions;
+  if (layer.device_tables) whole(Kind::kIndex, layer.tables);  // the host's copy
 }
 
 uint64_t shared_bytes(const LayerCache& layer) {

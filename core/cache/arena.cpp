@@ -39,20 +39,31 @@ Class class_of(uint64_t units) {
 
 }  // namespace
 
-Arena::Arena(const Instance& backend, uint64_t reserve) : backend_(backend), reserve_(reserve & ~(kSlab - 1)) {
-  const auto& table = backend.table<sluice_backend>();
-  void* address = nullptr;
-  // Where address space is short (ulimit -v, strict overcommit), less may still do.
-  for (;;) {
+Arena::Arena(const Instance& backend, uint64_t reserve) : Arena(&backend, reserve) {}
+Arena::Arena(uint64_t reserve) : Arena(nullptr, reserve) {}
+
+// Where address space is short (ulimit -v, strict overcommit), less may still do.
+void* Arena::reserve_range() {
+  for (;; reserve_ = reserve_ / 2 & ~(kSlab - 1)) {
+    void* address = nullptr;
+    const bool last = reserve_ / 2 < kLeastReserve;
+    if (!backend_) {
+      address = mmap(nullptr, reserve_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (address != MAP_FAILED) return address;
+      if (last) return reserve_host(reserve_);  // says what is wrong
+      continue;
+    }
     const sluice_status status = [&] {
-      const InVerb in(backend.who(), "buffer_create");
-      return table.buffer_create(backend.self(), SLUICE_USE_CACHE, reserve_, &address);
+      const InVerb in(backend_->who(), "buffer_create");
+      return backend_->table<sluice_backend>().buffer_create(backend_->self(), SLUICE_USE_CACHE, reserve_, &address);
     }();
-    if (status == SLUICE_OK) break;
-    if (reserve_ / 2 < kLeastReserve) backend.check(status, "buffer_create");
-    reserve_ = reserve_ / 2 & ~(kSlab - 1);
+    if (status == SLUICE_OK) return address;
+    if (last) backend_->check(status, "buffer_create");
   }
-  base_ = static_cast<std::byte*>(address);
+}
+
+Arena::Arena(const Instance* backend, uint64_t reserve) : backend_(backend), reserve_(reserve & ~(kSlab - 1)) {
+  base_ = static_cast<std::byte*>(reserve_range());
   node_capacity_ = uint32_t(std::min<uint64_t>(reserve_ / kUnit, uint64_t(1) << 24));
   nodes_ = static_cast<Node*>(reserve_host(uint64_t(node_capacity_) * sizeof(Node)));
   slab_units_ = static_cast<uint32_t*>(reserve_host(reserve_ / kSlab * sizeof(uint32_t)));
@@ -71,7 +82,10 @@ Arena::Arena(const Instance& backend, uint64_t reserve) : backend_(backend), res
 }
 
 Arena::~Arena() {
-  backend_.call("buffer_destroy", backend_.table<sluice_backend>().buffer_destroy, base_);
+  if (backend_)
+    backend_->call("buffer_destroy", backend_->table<sluice_backend>().buffer_destroy, base_);
+  else
+    munmap(base_, reserve_);
   munmap(nodes_, uint64_t(node_capacity_) * sizeof(Node));
   munmap(slab_units_, reserve_ / kSlab * sizeof(uint32_t));
 }
@@ -162,17 +176,27 @@ void Arena::free_and_merge(uint32_t node) {
   insert_free(node);
 }
 
+void Arena::back(uint64_t slab, bool keep) {
+  std::byte* const at = base_ + slab * kSlab;
+  if (!backend_) {
+    if (!keep) madvise(at, kSlab, MADV_DONTNEED);
+    return;
+  }
+  const sluice_status status = backend_->table<sluice_backend>().commit(backend_->self(), at, kSlab, int32_t(keep));
+  if (keep) backend_->check(status, "commit");
+}
+
 void Arena::touch(uint64_t first, uint64_t units) {
-  const auto& table = backend_.table<sluice_backend>();
   const uint64_t per_slab = kSlab / kUnit;
   for (uint64_t unit = first; unit < first + units;) {
     const uint64_t slab = unit / per_slab, end = std::min(first + units, (slab + 1) * per_slab);
     uint32_t& used = slab_units_[slab];
     if ((used & kCommitted) == 0) {
-      const sluice_status status = table.commit(backend_.self(), base_ + slab * kSlab, kSlab, 1);
-      if (status != SLUICE_OK) {
+      try {
+        back(slab, true);
+      } catch (...) {
         untouch(first, unit - first);
-        backend_.check(status, "commit");
+        throw;
       }
       used |= kCommitted, committed_ += kSlab, empty_slabs_++;
     }
@@ -183,14 +207,13 @@ void Arena::touch(uint64_t first, uint64_t units) {
 }
 
 void Arena::untouch(uint64_t first, uint64_t units) {
-  const auto& table = backend_.table<sluice_backend>();
   const uint64_t per_slab = kSlab / kUnit;
   for (uint64_t unit = first; unit < first + units;) {
     const uint64_t slab = unit / per_slab, end = std::min(first + units, (slab + 1) * per_slab);
     uint32_t& used = slab_units_[slab];
     used -= uint32_t(end - unit);
     if ((used & ~kCommitted) == 0 && ++empty_slabs_ > kKeptEmptySlabs) {
-      table.commit(backend_.self(), base_ + slab * kSlab, kSlab, 0);
+      back(slab, false);
       used = 0, committed_ -= kSlab, empty_slabs_--;
     }
     unit = end;
@@ -200,8 +223,9 @@ void Arena::untouch(uint64_t first, uint64_t units) {
 void Arena::account(ArenaOwner& owner, int64_t bytes) {
   live_ += uint64_t(bytes);
   peak_ = std::max(peak_, live_);
-  owner.live += uint64_t(bytes);
-  owner.peak = std::max(owner.peak, owner.live);
+  const uint64_t live = owner.live += uint64_t(bytes);
+  uint64_t peak = owner.peak;
+  while (peak < live && !owner.peak.compare_exchange_weak(peak, live)) continue;
 }
 
 Piece Arena::allocate(uint64_t bytes, ArenaOwner& owner) {

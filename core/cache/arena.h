@@ -1,9 +1,10 @@
-// The memory that caches live in: one reserved range of the backend, cut into pieces of any size (multiples
-// of 64 bytes) by two-level segregated fit, so that taking and giving back is O(1), never calls malloc,
-// and returns untouched slabs to the system. Counts live bytes per owner. Knows nothing of what pieces hold.
+// The memory that caches live in: one reserved range of the backend or of the host, cut into pieces of any size
+// (multiples of 64 bytes) by two-level segregated fit, so that taking and giving back is O(1), never calls malloc, and
+// returns untouched slabs to the system. Counts live bytes per owner. Knows nothing of what pieces hold.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -14,7 +15,8 @@ namespace sluice {
 
 // Who owns pieces: a sequence's cache or a snapshot. The arena keeps the sums.
 struct ArenaOwner {
-  uint64_t live = 0, peak = 0;  // bytes, multiples of 64
+  // Bytes, multiples of 64. An owner may have pieces of two arenas.
+  std::atomic<uint64_t> live{0}, peak{0};
 };
 
 // A piece of the arena. `node` identifies it; `bytes` is what it takes, a multiple of 64.
@@ -30,6 +32,8 @@ class Arena {
   // Reserves `reserve` bytes of address space on `backend`, which outlives the arena, or a half, a quarter … of it
   // where the system refuses; memory comes as needed.
   Arena(const Instance& backend, uint64_t reserve);
+  // In the host's memory.
+  explicit Arena(uint64_t reserve);
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -58,6 +62,9 @@ class Arena {
     bool free = false;
   };
 
+  Arena(const Instance* backend, uint64_t reserve);
+  void* reserve_range();
+  void back(uint64_t slab, bool keep);  // or gives back
   uint32_t new_node();
   void insert_free(uint32_t node);
   void remove_free(uint32_t node);
@@ -68,7 +75,7 @@ class Arena {
   void untouch(uint64_t first_unit, uint64_t units);  // decommits slabs that became empty
   void account(ArenaOwner& owner, int64_t bytes);
 
-  const Instance& backend_;
+  const Instance* backend_;  // NULL: the host
   std::byte* base_ = nullptr;
   uint64_t reserve_ = 0, live_ = 0, peak_ = 0, committed_ = 0, empty_slabs_ = 0;
   Node* nodes_ = nullptr;                                        // [node_capacity_], memory comes as it is touched

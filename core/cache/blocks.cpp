@@ -120,19 +120,65 @@ void compact_blocks(LayerCache& layer, uint32_t head, uint32_t which, double sha
   if (emptied) drop_empty_blocks(side);
 }
 
+namespace {
+
+// The seed follows from what is coded and where, so forks and batches agree. `position` is the first row's.
+sluice_block header_of(const LayerCache& layer, uint32_t head, uint32_t which, uint32_t rows, uint32_t position,
+                       bool prompt) {
+  const uint64_t place = uint64_t(layer.index) << 48 | uint64_t(head) << 36 | uint64_t(which) << 35 | position;
+  return {layer.index, head, which, rows, place * 0x9E3779B97F4A7C15ull + 1, prompt ? 1u : 0u, 0};
+}
+
+// Rows of the next block, 0 while too few have gathered behind those that stay dense.
+uint32_t next_block(const sluice_codec_plan& plan, uint32_t tail, bool prompt) {
+  if (tail < plan.residual + plan.block_rows) return 0;
+  const uint32_t ready = (tail - plan.residual) / plan.block_rows * plan.block_rows;
+  return prompt ? std::min(ready, plan.max_rows / plan.block_rows * plan.block_rows) : plan.block_rows;
+}
+
+// Rows as the codec codes them, in temporary memory.
+class Encoded {
+ public:
+  Encoded(const LayerCache& layer, const Instance& codec, const sluice_block& header, const float* rows)
+      : bound_(bytes_of(codec, "bound", table(codec).bound, header.side, header.rows)),
+        coded_(layer.scratch, bound_ + kGuard) {
+    const uint64_t room = bytes_of(codec, "scratch", table(codec).scratch, header.side, header.rows, 0u);
+    Scratch<std::byte> work(layer.scratch, room + kGuard);
+    set_guard(work.data(), room), set_guard(coded_.data(), bound_);
+    codec.call("encode", table(codec).encode, &header, rows, work.data(), coded_.data(), &bytes_);
+    check_guard(codec, "encode", work.data(), room, "its scratch");
+    check_guard(codec, "encode", coded_.data(), bound_, "its block's bound");
+    check_written(codec, "encode", bytes_, bound_);
+    if (bytes_ == 0)
+      throw Error(fmt::format("{}, encode: says that {} rows take no bytes", codec.who(), header.rows), kExitFailed);
+  }
+  const std::byte* data() const { return coded_.data(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  static const sluice_codec& table(const Instance& codec) { return codec.table<sluice_codec>(); }
+  template <class Function, class... Arguments>
+  static uint64_t bytes_of(const Instance& codec, const char* verb, Function function, Arguments... arguments) {
+    return sane_bytes(codec, verb, codec.call(verb, function, arguments...));
+  }
+
+  uint64_t bound_;
+  Scratch<std::byte> coded_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace
+
 void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) {
   Side& side = layer.side(head, which);
   const LayerPolicy& rules = layer.rules();
   const sluice_codec_plan& plan = rules.plan[which];
   const Instance& codec = *rules.codec[which];
-  const sluice_codec& table = layer.policy->codec(layer.index, which);
   const uint32_t head_dim = layer.head_dim();
   uint32_t done = 0;  // tail rows coded so far
   for (;;) {
-    const uint32_t tail = side.rows - side.rescued - done;
-    if (tail < plan.residual + plan.block_rows) break;
-    const uint32_t ready = (tail - plan.residual) / plan.block_rows * plan.block_rows;
-    const uint32_t n = prompt ? std::min(ready, plan.max_rows / plan.block_rows * plan.block_rows) : plan.block_rows;
+    const uint32_t n = next_block(plan, side.rows - side.rescued - done, prompt);
+    if (n == 0) break;
     const uint32_t first = side.rescued + done;
     Scratch<float> rows(layer.scratch, uint64_t(n) * head_dim);
     Scratch<uint32_t> slots(layer.scratch, n);
@@ -141,23 +187,10 @@ void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) 
       for (uint32_t c = 0; c < head_dim; c++) rows[uint64_t(r) * head_dim + c] = sluice_from_half(from[c]);
       slots[r] = dense_slot(layer, side, first + r);
     }
-    // The seed follows from what is coded and where, so forks and batches agree.
     const uint32_t position = layer.evicting() ? layer.slot_pos(head)[slots[0]] : slots[0];
-    sluice_block header{layer.index, head, which, n, 0, prompt ? 1u : 0u, 0};
-    header.seed = (uint64_t(layer.index) << 48 | uint64_t(head) << 36 | uint64_t(which) << 35 | position) *
-                      0x9E3779B97F4A7C15ull +
-                  1;
-    const uint64_t bound = sane_bytes(codec, "bound", codec.call("bound", table.bound, which, n));
-    const uint64_t room = sane_bytes(codec, "scratch", codec.call("scratch", table.scratch, which, n, 0u));
-    Scratch<std::byte> work(layer.scratch, room + kGuard), coded(layer.scratch, bound + kGuard);
-    set_guard(work.data(), room), set_guard(coded.data(), bound);
-    size_t bytes = 0;
-    codec.call("encode", table.encode, &header, rows.data(), work.data(), coded.data(), &bytes);
-    check_guard(codec, "encode", work.data(), room, "its scratch");
-    check_guard(codec, "encode", coded.data(), bound, "its block's bound");
-    check_written(codec, "encode", bytes, bound);
-    if (bytes == 0)
-      throw Error(fmt::format("{}, encode: says that {} rows take no bytes", codec.who(), n), kExitFailed);
+    const sluice_block header = header_of(layer, head, which, n, position, prompt);
+    const Encoded coded(layer, codec, header, rows.data());
+    const size_t bytes = coded.bytes();
     // Entries first: what is allocated then has an owner, whatever fails.
     side.spans.push({}, layer.memory), side.blocks.push({}, layer.memory);
     CodedBlock& block = side.blocks[side.blocks.count - 1];
@@ -182,6 +215,58 @@ void encode_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) 
   }
   side.rows -= done;
   trim_rows(side, side.rows, head_dim, layer.memory);
+}
+
+void simulate_tail(LayerCache& layer, uint32_t head, uint32_t which, bool prompt) {
+  Side& side = layer.side(head, which);
+  const Instance& codec = *layer.rules().simulated[which];
+  const auto& table = codec.table<sluice_codec>();
+  const uint32_t head_dim = layer.head_dim();
+  uint32_t done = 0;
+  while (const uint32_t n = next_block(layer.rules().plan[which], side.uncoded.count - done, prompt)) {
+    const uint32_t* const slots = &side.uncoded[done];
+    // f(first, count) for rows that lie together.
+    const auto pieces = [&](auto&& f) {
+      for (uint32_t first = 0; first < n;) {
+        uint32_t count = 1;
+        while (first + count < n && slots[first + count] == slots[first] + count &&
+               slots[first + count] % kSegmentRows != 0)
+          count++;
+        f(first, count);
+        first += count;
+      }
+    };
+    Scratch<uint16_t> halves(layer.scratch, uint64_t(n) * head_dim);
+    Scratch<float> rows(layer.scratch, uint64_t(n) * head_dim);
+    pieces([&](uint32_t first, uint32_t count) {
+      layer.memory.read_rows(side.row(slots[first], head_dim), &halves[uint64_t(first) * head_dim],
+                             uint64_t(count) * head_dim * sizeof(uint16_t));
+    });
+    for (uint64_t i = 0; i < uint64_t(n) * head_dim; i++) rows[i] = sluice_from_half(halves[i]);
+    const uint32_t position = layer.evicting() ? layer.slot_pos(head)[slots[0]] : slots[0];
+    const sluice_block header = header_of(layer, head, which, n, position, prompt);
+    const Encoded coded(layer, codec, header, rows.data());
+    for (uint32_t first = 0; first < n; first += kDecodeRows)
+      codec.call("decode", table.decode, &header, coded.data(), first, std::min(kDecodeRows, n - first),
+                 &rows[uint64_t(first) * head_dim]);
+    for (uint64_t i = 0; i < uint64_t(n) * head_dim; i++) halves[i] = sluice_to_half(rows[i]);
+    pieces([&](uint32_t first, uint32_t count) {
+      unshare_segment(side, slots[first], head_dim, layer.memory);
+      layer.memory.write_rows(side.row(slots[first], head_dim), &halves[uint64_t(first) * head_dim],
+                              uint64_t(count) * head_dim * sizeof(uint16_t));
+    });
+    layer.counters.coded += n;
+    done += n;
+  }
+  side.uncoded.count -= done;
+  std::memmove(side.uncoded.data(), side.uncoded.data() + done, side.uncoded.count * sizeof(uint32_t));
+}
+
+void drop_dead_uncoded(LayerCache& layer, uint32_t head, uint32_t which) {
+  ArenaArray<uint32_t>& uncoded = layer.side(head, which).uncoded;
+  const uint32_t* pos = layer.slot_pos(head);
+  const auto end = std::remove_if(uncoded.begin(), uncoded.end(), [&](uint32_t s) { return pos[s] == SLUICE_FREE; });
+  uncoded.count = uint32_t(end - uncoded.begin());
 }
 
 }  // namespace sluice

@@ -89,6 +89,7 @@ void LayerBound::side(uint32_t which, double compact) {
     if (whole() >= plan.block_rows)
       bytes.prompt += coding(which, std::min(most, whole() / plan.block_rows * plan.block_rows));
   }
+  if (rules.simulated[which]) held += array(longest, sizeof(uint32_t));
   bytes.held += heads * held;
   bytes.prompt += prompt_rows + step;
   bytes.step += step;
@@ -102,7 +103,8 @@ uint64_t LayerBound::slots(uint64_t capacity, bool for_prompt) const {
   const Instance& evictor = *layer.rules().evictor;
   const uint64_t state =
       sane_bytes(evictor, "state_size", evictor.call("state_size", policy.evictor(layer.index).state_size, &shape));
-  return units(heads * capacity * 4 * (1 + layer.wants_signal() + layer.ranked())) + units(state + kGuard) +
+  const uint64_t attended = layer.memory.rows ? units(heads * capacity * 4 * (1 + layer.wants_signal())) : 0;
+  return units(heads * capacity * 4 * (1 + layer.wants_signal() + layer.ranked())) + attended + units(state + kGuard) +
          lanes * units(capacity * 2) * (layer.rules().coded() ? 2 : 1);
 }
 
@@ -110,7 +112,7 @@ void LayerBound::tables() {
   const LayerPolicy& rules = layer.rules();
   bytes.held += array(2 * heads, sizeof(Side)) + array(lanes, sizeof(SlotPool));
   if (!layer.evicting()) {
-    if (layer.wants_signal()) bytes.held += units(heads * total * 8);
+    if (layer.wants_signal()) bytes.held += units(heads * total * 8) * (layer.memory.rows ? 2 : 1);
     return;
   }
   const uint64_t wide = std::max(whole(), narrow);

@@ -10,10 +10,10 @@ uint32_t room_for(uint32_t rows) { return std::min(kSegmentRows, (rows + 15) / 1
 
 void replace(Segment& segment, uint32_t rows, uint32_t keep, uint32_t head_dim, const Memory& memory) {
   const uint64_t row_bytes = uint64_t(head_dim) * sizeof(uint16_t);
-  Piece piece = memory.allocate(rows * row_bytes);
-  if (keep) std::memcpy(piece.data, segment.piece.data, keep * row_bytes);
-  std::memset(piece.data + keep * row_bytes, 0, piece.bytes - keep * row_bytes);
-  if (!segment.shared) memory.release(segment.piece);
+  Piece piece = memory.allocate_rows(rows * row_bytes);
+  memory.copy_rows(piece.data, segment.piece.data, keep * row_bytes);
+  memory.zero_rows(piece.data + keep * row_bytes, piece.bytes - keep * row_bytes);
+  if (!segment.shared) memory.free_rows(segment.piece);
   segment = {piece, rows, false};
 }
 
@@ -33,19 +33,19 @@ void trim_rows(Side& side, uint32_t rows, uint32_t head_dim, const Memory& memor
   const uint32_t needed = (rows + kSegmentRows - 1) / kSegmentRows;
   while (side.segments.count > needed) {
     Segment& last = side.segments[--side.segments.count];
-    if (!last.shared) memory.release(last.piece);
+    if (!last.shared) memory.free_rows(last.piece);
   }
   if (needed == 0 || side.segments.count < needed) return;
   Segment& last = side.segments[needed - 1];
   const uint32_t want = room_for(rows - (needed - 1) * kSegmentRows);
   if (last.rows <= want || last.shared) return;
-  memory.shrink(last.piece, uint64_t(want) * head_dim * sizeof(uint16_t));
+  memory.shrink_rows(last.piece, uint64_t(want) * head_dim * sizeof(uint16_t));
   last.rows = want;
 }
 
 void release_rows(Side& side, const Memory& memory) {
   for (Segment& s : side.segments)
-    if (!s.shared) memory.release(s.piece);
+    if (!s.shared) memory.free_rows(s.piece);
   side.segments.count = 0;
   side.rows = side.rescued = 0;
 }

@@ -6,19 +6,43 @@
 #include <span>
 #include <utility>
 
-#include "core/cache/arena.h"
+#include "core/cache/row_store.h"
 
 namespace sluice {
 
 inline constexpr uint32_t kSegmentRows = 256;  // rows of a full segment
 
-// An arena and whose bytes it counts: what everything that allocates is given.
+// An arena and whose bytes it counts: what everything that allocates is given. Dense rows, and tables that attention
+// reads, have functions of their own: on a device they lie elsewhere.
 struct Memory {
   Arena* arena;
   ArenaOwner* owner;
+  RowStore* rows = nullptr;  // NULL: in `arena` as well
   Piece allocate(uint64_t bytes) const { return arena->allocate(bytes, *owner); }
   void release(Piece& piece) const { arena->release(piece, *owner); }
   void shrink(Piece& piece, uint64_t bytes) const { arena->shrink(piece, bytes, *owner); }
+
+  Arena& row_arena() const { return rows ? rows->arena() : *arena; }
+  Piece allocate_rows(uint64_t bytes) const { return row_arena().allocate(bytes, *owner); }
+  void free_rows(Piece& piece) const { row_arena().release(piece, *owner); }
+  void shrink_rows(Piece& piece, uint64_t bytes) const { row_arena().shrink(piece, bytes, *owner); }
+  void copy_rows(void* to, const void* from, uint64_t bytes) const {
+    if (bytes == 0) return;
+    rows ? rows->copy(to, from, bytes) : void(std::memcpy(to, from, bytes));
+  }
+  void zero_rows(void* to, uint64_t bytes) const {
+    if (bytes == 0) return;
+    rows ? rows->zero(to, bytes) : void(std::memset(to, 0, bytes));
+  }
+  // From where rows lie to the host's memory and back.
+  void read_rows(const void* from, void* host, uint64_t bytes) const {
+    if (bytes == 0) return;
+    rows ? rows->read(from, host, bytes) : void(std::memcpy(host, from, bytes));
+  }
+  void write_rows(void* to, const void* host, uint64_t bytes) const {
+    if (bytes == 0) return;
+    rows ? rows->write(to, host, bytes) : void(std::memcpy(to, host, bytes));
+  }
 };
 
 // A growing array of plain values in the arena. Its owner releases it.
@@ -56,7 +80,7 @@ class Scratch {
   Scratch(const Memory& memory, uint64_t n) : memory_(memory), piece_(memory.allocate(n * sizeof(T))) {}
   ~Scratch() { memory_.release(piece_); }
   Scratch(const Scratch&) = delete;
-  T* data() { return reinterpret_cast<T*>(piece_.data); }
+  T* data() const { return reinterpret_cast<T*>(piece_.data); }
   T& operator[](uint64_t i) { return data()[i]; }
 
  private:
@@ -91,6 +115,7 @@ struct Side {
   ArenaArray<uint16_t> slots;     // [rows] of an evicting coded side
   ArenaArray<sluice_span> spans;  // [blocks], as codecs read them
   ArenaArray<CodedBlock> blocks;  // [blocks]
+  ArenaArray<uint32_t> uncoded;   // of a simulated codec: slots of the rows that it has not seen, oldest first
 
   uint16_t* row(uint32_t r, uint32_t head_dim) const {
     return reinterpret_cast<uint16_t*>(segments[r / kSegmentRows].piece.data) + uint64_t(r % kSegmentRows) * head_dim;

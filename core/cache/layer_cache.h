@@ -20,6 +20,9 @@ struct LayerCache {
   uint32_t capacity = 0;  // slots per lane where tokens are evicted or watched; 0 while there are no tables
   // slot_pos [kv_heads][capacity], then signal [kv_heads][capacity] if one is wanted, then ranks if they are kept
   Piece tables;
+  // A copy of slot_pos and signal where attention reads them, if that is not the host's memory: push_slots() brings the
+  // first up to date there, pull_signal() the second here.
+  Piece device_tables;
   Piece state;               // of the evictor, then a guard line that it must not touch
   uint64_t state_bytes = 0;  // of the evictor's
   sluice_lanes lanes{};
@@ -59,6 +62,14 @@ struct LayerCache {
   float* signal(uint32_t head) const {
     return wants_signal() ? reinterpret_cast<float*>(slot_pos(kv_heads())) + uint64_t(head) * capacity : nullptr;
   }
+  // As attention has them, lane 0's first.
+  uint32_t* attended_pos() const {
+    return reinterpret_cast<uint32_t*>(device_tables ? device_tables.data : tables.data);
+  }
+  float* attended_signal() const {
+    return wants_signal() ? reinterpret_cast<float*>(attended_pos() + uint64_t(kv_heads()) * capacity) : nullptr;
+  }
+  uint64_t table_cells() const { return uint64_t(kv_heads()) * capacity; }
   // By slot: how many tokens of the lane are older. NULL where it is not kept: slots are ranks, or nobody asks.
   uint32_t* rank(uint32_t head) const {
     return ranked() ? slot_pos(kv_heads() * (wants_signal() ? 2 : 1) + head) : nullptr;
@@ -83,6 +94,12 @@ void set_guard(void* memory, uint64_t bytes);
 void check_guard(const Instance& module, std::string_view verb, const void* memory, uint64_t bytes,
                  std::string_view what);
 
+// Slot tables that the host changed go to where attention reads them; with `signal` both go.
+void push_slots(const LayerCache& layer, bool signal = false);
+// What attention gathered so far, in the host's tables.
+void pull_signal(const LayerCache& layer);
+void clear_signal(const LayerCache& layer);
+
 // Takes the next free slot of an evictor's lane. There is one: settle() sees to it.
 uint32_t take_slot(LayerCache& layer, uint32_t lane);
 // A side no longer holds a row of this dead token; the slot is free when none does.
@@ -99,6 +116,10 @@ void compact_blocks(LayerCache& layer, uint32_t head, uint32_t side, double shar
 // Codes the oldest tail rows while block_rows and residual have gathered: a block at a time when decoding, as
 // few blocks as max_rows allows for a prompt.
 void encode_tail(LayerCache& layer, uint32_t head, uint32_t side, bool prompt);
+// The same for a codec that is simulated: rows are coded and decoded where they lie.
+void simulate_tail(LayerCache& layer, uint32_t head, uint32_t side, bool prompt);
+// Forgets which of the rows that a simulated codec has not seen belonged to tokens that left.
+void drop_dead_uncoded(LayerCache& layer, uint32_t head, uint32_t side);
 // Gives all tokens new slots, 0 .. in order of position, in tables of `capacity` slots, which hold them all.
 void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt);
 

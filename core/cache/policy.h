@@ -28,8 +28,11 @@ void check_account(const Instance& codec, const sluice_account& account, uint64_
 struct LayerPolicy {
   const Instance* evictor = nullptr;
   const Instance* codec[2] = {nullptr, nullptr};  // by side; NULL: F16 rows
-  sluice_codec_plan plan[2] = {};                 // zero where there is no codec
-  sluice_signal signal[2] = {};                   // what the evictor wants of decoded tokens [0], of a prompt [1]
+  // A codec whose blocks a device cannot read: rows are coded and decoded at once and stay F16 rows, so that results
+  // are the codec's, bytes and speed are not. `codec` of that side is NULL.
+  const Instance* simulated[2] = {nullptr, nullptr};
+  sluice_codec_plan plan[2] = {};  // zero where there is no codec
+  sluice_signal signal[2] = {};    // what the evictor wants of decoded tokens [0], of a prompt [1]
   // What the evictor offers beyond its table, NULL where it does not.
   const sluice_evictor_rows* rows = nullptr;
   const sluice_evictor_window* window = nullptr;
@@ -42,6 +45,7 @@ struct LayerPolicy {
   // Has slot tables of its own: evicts tokens, or gathers a signal for the sequences that will share its rows.
   bool tabled() const { return evictor || wants_signal(); }
   bool coded() const { return codec[SLUICE_KEY] || codec[SLUICE_VALUE]; }
+  bool codes() const { return coded() || simulated[SLUICE_KEY] || simulated[SLUICE_VALUE]; }  // rows lose something
 };
 
 // Makes `evictor` the layer's and asks it what it wants and what it offers. Throws Error for what cannot be.
@@ -68,6 +72,9 @@ struct Policy {
     return rolling && std::all_of(layers.begin(), layers.end(), [](const LayerPolicy& l) { return l.evictor; });
   }
   uint32_t evictor_lanes() const { return layer_granularity ? 1 : geometry.kv_heads; }
+  bool simulated() const {
+    return std::any_of(layers.begin(), layers.end(), [](const LayerPolicy& l) { return l.codes() && !l.coded(); });
+  }
   uint64_t plugin_bytes() const {
     uint64_t bytes = 0;
     for (const Instance& i : instances) bytes += i.plugin_bytes();

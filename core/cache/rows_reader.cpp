@@ -33,6 +33,19 @@ sluice_status RowsReader::refuse(const std::string& why) {
   return evictor.host()->fail(evictor.host(), SLUICE_INTERNAL, why.c_str());
 }
 
+// Rows of a device come in as large pieces as lie together, but no more at a time than decode() gives. Returns how
+// many.
+uint32_t RowsReader::read_device_rows(const Side& side, uint32_t row, std::span<const uint32_t> slots, float* out) {
+  uint32_t n = 1;
+  while (n < std::min<size_t>(kDecodeRows, slots.size()) && slots[n] == slots[0] + n && (row + n) % kSegmentRows != 0)
+    n++;
+  const uint64_t numbers = uint64_t(n) * layer_.head_dim();
+  Scratch<uint16_t> halves(layer_.scratch, numbers);
+  layer_.memory.read_rows(side.row(row, layer_.head_dim()), halves.data(), numbers * sizeof(uint16_t));
+  for (uint64_t i = 0; i < numbers; i++) out[i] = sluice_from_half(halves[i]);
+  return n;
+}
+
 sluice_status RowsReader::read(uint32_t head, uint32_t side, uint32_t count, const uint32_t* slots, float* out) try {
   if (head >= layer_.kv_heads() || side > SLUICE_VALUE)
     return refuse(fmt::format("reads rows of kv head {}, side {}; there are {} heads, and sides 0 (K) and 1 (V)", head,
@@ -48,6 +61,10 @@ sluice_status RowsReader::read(uint32_t head, uint32_t side, uint32_t count, con
   for (uint32_t i = 0; i < count;) {
     float* to = out + uint64_t(i) * head_dim;
     const Place at = codec ? where[slots[i]] : Place{kDense, slots[i]};
+    if (at.block == kDense && layer_.memory.rows) {
+      i += read_device_rows(rows, at.row, std::span(slots + i, count - i), to);
+      continue;
+    }
     if (at.block == kDense) {
       const uint16_t* from = rows.row(at.row, head_dim);
       for (uint32_t c = 0; c < head_dim; c++) to[c] = sluice_from_half(from[c]);

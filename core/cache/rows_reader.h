@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <span>
 #include <string>
 
 #include "core/cache/layer_cache.h"
@@ -27,6 +28,7 @@ class RowsReader {
   };
   Place* places(uint32_t head, uint32_t side) { return &places_[(uint64_t(head) * 2 + side) * layer_.capacity]; }
   sluice_status read(uint32_t head, uint32_t side, uint32_t count, const uint32_t* slots, float* out);
+  uint32_t read_device_rows(const Side& side, uint32_t row, std::span<const uint32_t> slots, float* out);
   sluice_status refuse(const std::string& why);
 
   const LayerCache& layer_;

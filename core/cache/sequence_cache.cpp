@@ -15,9 +15,10 @@
 namespace sluice {
 
 SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget,
-                             uint32_t max_tokens)
+                             uint32_t max_tokens, RowStore* rows)
     : policy_(&policy),
       arena_(&arena),
+      rows_(rows),
       identity_(identity),
       budget_(budget),
       max_tokens_(max_tokens),
@@ -25,7 +26,7 @@ SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* ident
   for (uint32_t l = 0; l < policy.geometry.layers; l++) {
     LayerCache& layer = layers_[l];
     layer.index = l, layer.policy = &policy;
-    layer.memory = {arena_, owner_.get()}, layer.scratch = {arena_, scratch_.get()};
+    layer.memory = {arena_, owner_.get(), rows_}, layer.scratch = {arena_, scratch_.get()};
     layer.budget = budget;
     if (!layer.evicting()) continue;
     const std::string who = fmt::format("policy {}: evictor {}", policy.name, layer.rules().evictor->module().name);
@@ -54,7 +55,7 @@ SequenceCache::SequenceCache(const Policy& policy, Arena& arena, uint32_t* ident
 
 // Delegates, so that the destructor releases what was copied where a copy fails.
 SequenceCache::SequenceCache(const SequenceCache& other)
-    : SequenceCache(*other.policy_, *other.arena_, other.identity_, other.budget_, other.max_tokens_) {
+    : SequenceCache(*other.policy_, *other.arena_, other.identity_, other.budget_, other.max_tokens_, other.rows_) {
   other.check_whole();
   seen_ = other.seen_, recorded_layer_ = other.recorded_layer_, recorded_ = other.recorded_;
   for (uint32_t l = 0; l < policy_->geometry.layers; l++) copy_layer(other.layers_[l], layers_[l]);
@@ -159,6 +160,8 @@ void SequenceCache::adopt(LayerCache& layer) const {
       side.rows = n;
       if (layer.evicting() && layer.rules().codec[which])
         for (uint32_t s = 0; s < n; s++) side.slots.push(uint16_t(s), layer.memory);
+      if (layer.rules().simulated[which])
+        for (uint32_t s = 0; s < n; s++) side.uncoded.push(s, layer.memory);
     }
   layer.came = n;
   if (!layer.evicting()) return;
@@ -173,7 +176,9 @@ void SequenceCache::adopt(LayerCache& layer) const {
     }
   }
   if (from.wants_signal())
-    for (uint32_t h = 0; h < layer.kv_heads(); h++) std::copy_n(from.signal(h), n, layer.signal(h));
+    for (uint32_t h = 0; h < layer.kv_heads(); h++)
+      layer.memory.read_rows(from.attended_signal() + uint64_t(h) * from.capacity, layer.signal(h), n * sizeof(float));
+  push_slots(layer, true);
 }
 
 void SequenceCache::open_prompt(uint32_t l) {
@@ -210,6 +215,8 @@ void SequenceCache::place(uint32_t l, sluice_store* places) {
       sluice_store& to = places[uint64_t(i) * heads + h];
       to.slot = slot;
       if (layer.ranked()) layer.rank(h)[slot] = layer.live(h) + i;
+      // Attention writes its own table; where that is another, this one learns of it here.
+      if (evicting && layer.device_tables) layer.slot_pos(h)[slot] = first + i;
       for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE}) {
         Side& side = layer.side(h, which);
         const bool coded = layer.rules().codec[which] != nullptr;
@@ -218,6 +225,7 @@ void SequenceCache::place(uint32_t l, sluice_store* places) {
         unshare_segment(side, row, head_dim, layer.memory);  // an evicted token's row may be one of a snapshot's
         side.rows = std::max(side.rows, row + 1);
         if (coded && evicting) side.slots.push(uint16_t(slot), layer.memory);
+        if (layer.rules().simulated[which]) side.uncoded.push(slot, layer.memory);
         (which == SLUICE_KEY ? to.k_row : to.v_row) = row;
       }
     }

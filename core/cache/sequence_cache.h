@@ -41,7 +41,9 @@ class SequenceCache {
   // `identity` is a device table with identity[s] == s for max_tokens entries, shared by all caches. `budget`:
   // tokens, 0 without eviction. `max_tokens`: this sequence will hold at most. Throws what an evictor says
   // against the budget. All referenced objects outlive the cache.
-  SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget, uint32_t max_tokens);
+  // `rows`: where attention's memory is not the host's (row_store.h).
+  SequenceCache(const Policy& policy, Arena& arena, uint32_t* identity, uint32_t budget, uint32_t max_tokens,
+                RowStore* rows = nullptr);
   // A copy that goes on as the original would, bit for bit (a fork). Shares nothing but snapshots' segments.
   SequenceCache(const SequenceCache& other);
   SequenceCache& operator=(const SequenceCache&) = delete;
@@ -80,6 +82,7 @@ class SequenceCache {
   bool coded(uint32_t layer) const { return policy_->layers[layer].coded(); }
   bool evicting(uint32_t layer) const { return policy_->layers[layer].evictor != nullptr; }
   bool tabled(uint32_t layer) const { return policy_->layers[layer].tabled(); }  // slot tables of its own
+  // On the device.
   uint32_t* slot_pos(uint32_t layer) const;  // table base: lane h's slots start at h * slot_stride(layer)
   float* signal(uint32_t layer) const;       // same shape, NULL if the evictor wants none
   uint32_t slot_stride(uint32_t layer) const;
@@ -151,6 +154,7 @@ class SequenceCache {
 
   const Policy* policy_;
   Arena* arena_;
+  RowStore* rows_;
   uint32_t* identity_;
   uint32_t budget_, max_tokens_;
   uint32_t seen_ = 0, coming_ = 0, first_rank_ = 0;

@@ -1,5 +1,6 @@
 // See sequence_cache.h: what attention and reports read of a cache. Changes nothing.
 #include <algorithm>
+#include <numeric>
 
 #include "core/cache/layer_cache.h"
 #include "core/cache/sequence_cache.h"
@@ -7,9 +8,11 @@
 namespace sluice {
 
 uint32_t* SequenceCache::slot_pos(uint32_t layer) const {
-  return tabled(layer) ? layers_[layer].slot_pos(0) : identity_;
+  return tabled(layer) ? layers_[layer].attended_pos() : identity_;
 }
-float* SequenceCache::signal(uint32_t layer) const { return tabled(layer) ? layers_[layer].signal(0) : nullptr; }
+float* SequenceCache::signal(uint32_t layer) const {
+  return tabled(layer) ? layers_[layer].attended_signal() : nullptr;
+}
 uint32_t SequenceCache::slot_stride(uint32_t layer) const { return tabled(layer) ? layers_[layer].capacity : 0; }
 uint32_t SequenceCache::slots(uint32_t layer) const {
   return tabled(layer) ? layers_[layer].capacity : first_new() + coming_;
@@ -90,8 +93,10 @@ double SequenceCache::rows_not_dense() const {
   for (uint32_t l = 0; l < policy_->geometry.layers; l++)
     for (uint32_t i = 0; i < layers_[l].sides.count; i++) {
       const Side& side = layers_[l].sides[i];
-      const bool coded = layers_[l].rules().codec[i % 2] != nullptr;
-      sum += double(seen_) - (coded ? side.rows - side.rescued : layers_[l].live(i / 2));
+      const LayerPolicy& rules = layers_[l].rules();
+      sum += double(seen_) - (rules.codec[i % 2]       ? side.rows - side.rescued
+                              : rules.simulated[i % 2] ? side.uncoded.count
+                                                       : layers_[l].live(i / 2));
     }
   return sum / (2.0 * heads * policy_->geometry.layers);
 }
@@ -108,9 +113,13 @@ CacheCounters SequenceCache::counters() const {
 
 std::vector<uint32_t> SequenceCache::live_positions(uint32_t layer, uint32_t head) const {
   std::vector<uint32_t> positions;
-  const uint32_t* pos = slot_pos(layer) + uint64_t(head) * slot_stride(layer);
-  const uint32_t n = evicting(layer) ? layers_[layer].capacity : seen_;
-  for (uint32_t s = 0; s < n; s++)
+  if (!evicting(layer)) {
+    positions.resize(seen_);
+    std::iota(positions.begin(), positions.end(), 0u);
+    return positions;
+  }
+  const uint32_t* pos = layers_[layer].slot_pos(head);
+  for (uint32_t s = 0; s < layers_[layer].capacity; s++)
     if (pos[s] != SLUICE_FREE) positions.push_back(pos[s]);
   std::sort(positions.begin(), positions.end());
   return positions;

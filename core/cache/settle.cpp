@@ -76,7 +76,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
   layer.pending_slots.count = layer.pending_positions.count = 0;
   if (!layer.wants_signal()) return;
   const uint32_t kind = rules.signal[prompt].kind;
-  const uint64_t cells = uint64_t(layer.kv_heads()) * layer.capacity;
+  pull_signal(layer);
   float* signal = layer.signal(0);
   if (kind != SLUICE_NO_SIGNAL) {
     if (policy_->layer_granularity)
@@ -86,7 +86,7 @@ void SequenceCache::observe(LayerCache& layer, uint32_t prompt) const {
     evictor.call("observe", table.observe, layer.state.data, &layer.lanes, n, signal);
     check_guard(layer, "observe");
   }
-  std::memset(signal, 0, cells * sizeof(float));
+  clear_signal(layer);
 }
 
 // Gives the evictor the queries that window() gathered, head by head.
@@ -171,6 +171,10 @@ void SequenceCache::evict(LayerCache& layer) {
   for (uint32_t lane = 0; lane < lanes; lane++) layer.pools[lane].live -= counts[lane];
   if (layer.ranked())
     for (uint32_t h = 0; h < layer.kv_heads(); h++) close_ranks(layer, h);
+  push_slots(layer);
+  for (uint32_t h = 0; h < layer.kv_heads(); h++)
+    for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE})
+      if (rules.simulated[which]) drop_dead_uncoded(layer, h, which);
 }
 
 // Whether a lane would not have room for the next step's tokens in `capacity` slots; to_dead: because of slots that
@@ -227,7 +231,10 @@ void SequenceCache::settle(LayerCache& layer, uint32_t prompt) {
   }
   for (uint32_t h = 0; h < layer.kv_heads(); h++)
     for (uint32_t which : {SLUICE_KEY, SLUICE_VALUE})
-      if (rules.codec[which]) encode_tail(layer, h, which, prompt);
+      if (rules.codec[which])
+        encode_tail(layer, h, which, prompt);
+      else if (rules.simulated[which])
+        simulate_tail(layer, h, which, prompt);
 }
 
 void SequenceCache::end_layer(uint32_t layer) { settle(layers_[layer], 0); }

@@ -17,12 +17,12 @@ constexpr uint8_t kGuardByte = 0xA5;
 // Tables and evictor state of some capacity, all free; the evictor is not told yet. Released unless installed.
 struct Slots {
   Memory memory;
-  Piece tables, state;
+  Piece tables, device_tables, state;
   uint64_t state_bytes = 0;
   sluice_lanes lanes{};
   Slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_t prompt);
   Slots(const Slots&) = delete;
-  ~Slots() { memory.release(tables), memory.release(state); }
+  ~Slots() { memory.release(tables), memory.free_rows(device_tables), memory.release(state); }
 };
 
 Slots::Slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_t prompt) : memory(layer.memory) {
@@ -35,8 +35,9 @@ Slots::Slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32
   tables = memory.allocate(words * sizeof(uint32_t) * (1 + layer.wants_signal() + layer.ranked()));
   try {
     state = memory.allocate(state_bytes + kGuard);
+    if (memory.rows) device_tables = memory.allocate_rows(words * sizeof(uint32_t) * (1 + layer.wants_signal()));
   } catch (...) {
-    memory.release(tables);
+    memory.release(tables), memory.release(state);
     throw;
   }
   std::memset(tables.data, 0xFF, words * sizeof(uint32_t));
@@ -48,6 +49,7 @@ Slots::Slots(const LayerCache& layer, uint32_t capacity, uint32_t budget, uint32
 // The layer's tables and state become these; the old ones go with `slots`.
 void install(Slots& slots, LayerCache& layer) {
   std::swap(layer.tables, slots.tables), std::swap(layer.state, slots.state);
+  std::swap(layer.device_tables, slots.device_tables);
   layer.state_bytes = slots.state_bytes, layer.lanes = slots.lanes, layer.capacity = slots.lanes.capacity;
 }
 
@@ -84,6 +86,7 @@ void create_slots(LayerCache& layer, uint32_t capacity, uint32_t budget, uint32_
     throw Error(fmt::format("policy {}: {}", layer.policy->name, error.what()), error.code());
   }
   check_guard(layer, "reset");
+  push_slots(layer, true);
   while (layer.pools.count < layer.policy->evictor_lanes()) layer.pools.push({}, layer.memory);
   for (SlotPool& pool : layer.pools) {
     fill_pool(layer, pool, 0);
@@ -101,6 +104,24 @@ void create_record(LayerCache& layer, uint32_t capacity) {
   layer.capacity = capacity;
   for (uint32_t h = 0; h < layer.kv_heads(); h++) std::iota(layer.slot_pos(h), layer.slot_pos(h) + capacity, 0u);
   std::memset(layer.tables.data + words * 4, 0, layer.tables.bytes - words * 4);
+  if (layer.memory.rows) layer.device_tables = layer.memory.allocate_rows(words * 8);
+  push_slots(layer, true);
+}
+
+void push_slots(const LayerCache& layer, bool signal) {
+  if (!layer.device_tables) return;
+  const uint64_t words = layer.table_cells() * (signal && layer.wants_signal() ? 2 : 1);
+  layer.memory.write_rows(layer.device_tables.data, layer.tables.data, words * sizeof(uint32_t));
+}
+
+void pull_signal(const LayerCache& layer) {
+  if (!layer.device_tables || !layer.wants_signal()) return;
+  layer.memory.read_rows(layer.attended_signal(), layer.signal(0), layer.table_cells() * sizeof(float));
+}
+
+void clear_signal(const LayerCache& layer) {
+  std::memset(layer.signal(0), 0, layer.table_cells() * sizeof(float));
+  if (layer.device_tables) layer.memory.zero_rows(layer.attended_signal(), layer.table_cells() * sizeof(float));
 }
 
 uint32_t take_slot(LayerCache& layer, uint32_t lane) {
@@ -138,6 +159,27 @@ uint32_t new_numbers(const LayerCache& layer, uint32_t lane, uint32_t* to) {
   return n;
 }
 
+// Live rows to their new places by way of the host: segments come and go as a whole.
+void carry_rows(LayerCache& layer, const Side& from, const Side& moved, const uint32_t* pos, const uint32_t* to,
+                uint32_t live) {
+  const uint32_t head_dim = layer.head_dim();
+  Scratch<uint16_t> old(layer.scratch, uint64_t(from.rows) * head_dim + 1),
+      fresh(layer.scratch, uint64_t(live) * head_dim + 1);
+  const auto segments = [&](uint32_t rows, auto&& use) {
+    for (uint32_t first = 0; first < rows; first += kSegmentRows)
+      use(first, uint64_t(std::min(kSegmentRows, rows - first)) * head_dim * sizeof(uint16_t));
+  };
+  segments(from.rows, [&](uint32_t first, uint64_t bytes) {
+    layer.memory.read_rows(from.row(first, head_dim), &old[uint64_t(first) * head_dim], bytes);
+  });
+  for (uint32_t s = 0; s < from.rows; s++)
+    if (pos[s] != SLUICE_FREE)
+      std::memcpy(&fresh[uint64_t(to[s]) * head_dim], &old[uint64_t(s) * head_dim], head_dim * sizeof(uint16_t));
+  segments(live, [&](uint32_t first, uint64_t bytes) {
+    layer.memory.write_rows(moved.row(first, head_dim), &fresh[uint64_t(first) * head_dim], bytes);
+  });
+}
+
 void move_side(LayerCache& layer, uint32_t head, uint32_t which, const uint32_t* to) {
   Side& side = layer.side(head, which);
   const uint32_t* pos = layer.slot_pos(head);
@@ -151,6 +193,7 @@ void move_side(LayerCache& layer, uint32_t head, uint32_t which, const uint32_t*
     }
     return;
   }
+  for (uint32_t& slot : side.uncoded) slot = to[slot];
   uint32_t live = 0;
   bool same = true;  // nobody left and nobody moves: the rows may stay, even shared ones
   for (uint32_t s = 0; s < side.rows; s++) live += pos[s] != SLUICE_FREE, same &= pos[s] != SLUICE_FREE && to[s] == s;
@@ -162,9 +205,13 @@ void move_side(LayerCache& layer, uint32_t head, uint32_t which, const uint32_t*
       release_rows(moved, layer.memory), moved.segments.release(layer.memory);
       throw;
     }
-    for (uint32_t s = 0; s < side.rows; s++)
-      if (pos[s] != SLUICE_FREE)
-        std::memcpy(moved.row(to[s], head_dim), side.row(s, head_dim), head_dim * sizeof(uint16_t));
+    if (layer.memory.rows) {
+      carry_rows(layer, side, moved, pos, to, live);
+    } else {
+      for (uint32_t s = 0; s < side.rows; s++)
+        if (pos[s] != SLUICE_FREE)
+          std::memcpy(moved.row(to[s], head_dim), side.row(s, head_dim), head_dim * sizeof(uint16_t));
+    }
     release_rows(side, layer.memory);
     side.segments.release(layer.memory);
     side.segments = moved.segments;
@@ -176,6 +223,7 @@ void move_side(LayerCache& layer, uint32_t head, uint32_t which, const uint32_t*
 
 void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt) {
   const uint32_t lanes = layer.policy->evictor_lanes(), old = layer.capacity;
+  pull_signal(layer);
   Scratch<uint32_t> to(layer.scratch, uint64_t(lanes) * old), told(layer.scratch, uint64_t(lanes) * old);
   Scratch<uint32_t> taken(layer.scratch, lanes);
   for (uint32_t lane = 0; lane < lanes; lane++) {
@@ -211,6 +259,7 @@ void renumber(LayerCache& layer, uint32_t capacity, uint32_t prompt) {
   for (uint32_t i = 0; i < layer.pending_slots.count; i++)
     layer.pending_slots[i] = to[uint64_t(i % lanes) * old + layer.pending_slots[i]];
   install(s, layer);
+  push_slots(layer, true);
   for (uint32_t lane = 0; lane < lanes; lane++) {
     SlotPool& pool = layer.pools[lane];
     if (pool.holders.count) {

@@ -11,6 +11,7 @@
 #include "core/check/checks.h"
 #include "core/config/config.h"
 #include "core/config/tree.h"
+#include "core/plugins/describe.h"
 #include "core/plugins/interfaces.h"
 #include "core/plugins/library.h"
 #include "sluice/extensions.h"
@@ -123,6 +124,7 @@ void with_module(const Task& task, const Prober* prober, const std::function<voi
   registry.read_part_params_with(read_part_params);
   subject.registry = &registry;
   subject.module = &find_module(registry, task);
+  if (const std::string missing = missing_device(*subject.module); !missing.empty()) skip(missing);
   for (const sluice_param& param : std::span(subject.module->params, subject.module->param_count)) {
     const auto is_set = [&](const std::string& setting) { return setting.starts_with(std::string(param.name) + "="); };
     if (param.required && std::none_of(task.settings.begin(), task.settings.end(), is_set))

@@ -155,7 +155,8 @@ void Row::scored_continuation(std::span<const float> logits) {
   score(answer_.likelihoods[choice_], logits, continuation[++at_]);
   next_ = continuation[at_];
   if (at_ + 1 < continuation.size()) return;
-  answer_.bytes.peak = std::max(answer_.bytes.peak, context_->owner().live + cache_->owner().peak);
+  if (!cache_->policy().simulated())
+    answer_.bytes.peak = std::max(answer_.bytes.peak, context_->owner().live + cache_->owner().peak);
   cache_.reset();
   choice_++;
   next_continuation();

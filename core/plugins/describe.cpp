@@ -1,4 +1,5 @@
-// See describe.h. Reads the published structs only; calls nothing but a module's extension().
+// See describe.h. Reads the published structs only; calls nothing but a module's extension() and what asks for a
+// device.
 #include "core/plugins/describe.h"
 
 #include <fmt/format.h>
@@ -115,6 +116,14 @@ std::string describe_default(const sluice_param& param) {
       return param.initial.i < 0 ? fmt::format("\"{}\"", describe_tokens(param.initial.i))
                                  : describe_tokens(param.initial.i);
   }
+}
+
+std::string missing_device(const sluice_module& module) {
+  const Extension presence = find_extension(module, SLUICE_BACKEND_PRESENCE);
+  if (!presence.table) return "";
+  const InVerb in(module.name, "unavailable");
+  const char* const reason = static_cast<const sluice_backend_presence*>(presence.table)->unavailable();
+  return reason ? reason : "";
 }
 
 std::string describe_capabilities(const sluice_module& module) {

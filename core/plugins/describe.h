@@ -18,6 +18,10 @@ std::string describe_default(const sluice_param& param);
 // "retain: yes, dot/accumulate: yes, CUDA: no"; of an evictor what it offers beyond its table, nothing if that is all.
 std::string describe_capabilities(const sluice_module& module);
 
+// Why the device of a backend cannot be used on this machine, as the backend says it, a sentence with the remedy;
+// empty: it can be, or the backend does not say.
+std::string missing_device(const sluice_module& module);
+
 // A value given as SLUICE_TOKENS: "50%", "128".
 std::string describe_tokens(int64_t amount);
 // The choices of a SLUICE_CHOICE in order.

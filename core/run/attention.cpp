@@ -49,8 +49,8 @@ CodedWork coded_work(const Policy& policy, uint32_t layer, std::array<uint32_t, 
 }
 
 CacheAttention::CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry,
-                               const KeyRotation& rotation)
-    : ops_(ops), pool_(pool), arena_(arena), geometry_(geometry), rotation_(rotation) {}
+                               const KeyRotation& rotation, bool immediate)
+    : ops_(ops), pool_(pool), arena_(arena), geometry_(geometry), rotation_(rotation), tables_(ops, immediate) {}
 
 CacheAttention::~CacheAttention() { work_.release(memory()); }
 
@@ -62,9 +62,7 @@ void CacheAttention::begin(std::span<const BatchPart> parts, bool prompt) {
   // slot, and the highest slot ever used lies below the tokens seen.
   for (const BatchPart& p : parts_)
     spans += uint64_t(geometry_.kv_heads) * 2 * ((uint64_t(p.cache->max_tokens()) + kSegmentRows - 1) / kSegmentRows);
-  part_table_.reserve(parts_.size());
-  lane_table_.reserve(parts_.size() * geometry_.kv_heads);
-  span_table_.reserve(spans);
+  tables_.reserve(parts_.size(), parts_.size() * geometry_.kv_heads, spans, geometry_.layers);
   order_.reserve(parts_.size());
   turns_.reserve(spans / 2);
   groups_.reserve(parts_.size());
@@ -93,26 +91,26 @@ void CacheAttention::collect(uint32_t layer, uint32_t index, Group& g) {
                0,
                kSegmentRows,
                1 / std::sqrt(float(geometry_.head_dim)),
-               part_table_.data() + part_table_.size(),
-               lane_table_.data() + lane_table_.size(),
-               span_table_.data(),
+               tables_.parts.data() + tables_.parts.size(),
+               tables_.lanes.data() + tables_.lanes.size(),
+               tables_.spans.data(),
                cache.slot_pos(layer)};
     g.cache = part.cache, g.wanted = wanted(cache, layer), g.signal = g.wanted ? cache.signal(layer) : nullptr;
   }
-  part_table_.push_back({part.first, part.count, part.signal_from, 0});
+  tables_.parts.push_back({part.first, part.count, part.signal_from, 0});
   const uint32_t slot_at = uint32_t(cache.slot_pos(layer) - g.group.slot_pos);
   for (uint32_t h = 0; h < geometry_.kv_heads; h++) {
     sluice_lane lane{};
     auto take = [&](uint32_t side, uint32_t& first, uint32_t& count) {
-      first = uint32_t(span_table_.size()), count = cache.dense_spans(layer, h, side, nullptr);
-      assert(span_table_.capacity() >= first + count);
-      span_table_.resize(first + count);
-      cache.dense_spans(layer, h, side, span_table_.data() + first);
+      first = uint32_t(tables_.spans.size()), count = cache.dense_spans(layer, h, side, nullptr);
+      assert(tables_.spans.capacity() >= first + count);
+      tables_.spans.resize(first + count);
+      cache.dense_spans(layer, h, side, tables_.spans.data() + first);
     };
     take(SLUICE_KEY, lane.k_first, lane.k_count);
     take(SLUICE_VALUE, lane.v_first, lane.v_count);
     lane.slots = cache.slots(layer), lane.slot_at = slot_at + h * cache.slot_stride(layer);
-    lane_table_.push_back(lane);
+    tables_.lanes.push_back(lane);
   }
   g.group.sequences++;
   g.group.max_count = std::max(g.group.max_count, part.count);
@@ -131,7 +129,7 @@ void CacheAttention::turn_keys(uint32_t layer, std::span<const uint32_t> parts, 
       const SequenceCache::KeyCopy copy = cache.key_copy(layer, h);
       const sluice_lane& lane = g.group.lanes[i * geometry_.kv_heads + h];
       for (uint32_t s = lane.k_first; s < lane.k_first + lane.k_count; s++) {
-        sluice_span& span = span_table_[s];
+        sluice_span& span = tables_.spans[s];
         uint16_t* const to = copy.rows + uint64_t(span.slot_base) * geometry_.head_dim;
         turns_.push_back({static_cast<const uint16_t*>(span.src), to, g.group.slot_pos + lane.slot_at, copy.ranks,
                           span.slot_base, span.rows, copy.shift});
@@ -144,8 +142,7 @@ void CacheAttention::turn_keys(uint32_t layer, std::span<const uint32_t> parts, 
 }
 
 void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t* positions) {
-  part_table_.clear(), lane_table_.clear(), span_table_.clear(), order_.clear(), groups_.clear();
-  const auto base = reinterpret_cast<uintptr_t>(arena_.base());
+  tables_.clear(layer), order_.clear(), groups_.clear();
   // Dense sequences whose tables have one shape go into one group, in order of their tables' addresses.
   for (uint32_t i = 0; i < parts_.size(); i++)
     if (fused(layer, parts_[i])) order_.push_back(i);
@@ -155,8 +152,7 @@ void CacheAttention::attend(uint32_t layer, const Activations& a, const uint32_t
     const int same = s && t ? std::memcmp(s, t, sizeof *s) : int(s != nullptr) - int(t != nullptr);
     if (same != 0) return same < 0;
     if (p.slot_stride(layer) != q.slot_stride(layer)) return p.slot_stride(layer) < q.slot_stride(layer);
-    const auto u = reinterpret_cast<uintptr_t>(p.slot_pos(layer)) - base,
-               v = reinterpret_cast<uintptr_t>(q.slot_pos(layer)) - base;
+    const auto u = reinterpret_cast<uintptr_t>(p.slot_pos(layer)), v = reinterpret_cast<uintptr_t>(q.slot_pos(layer));
     return u != v ? u < v : x < y;
   };
   std::sort(order_.begin(), order_.end(), before);
@@ -198,9 +194,10 @@ void CacheAttention::attend_dense(uint32_t layer, std::span<const uint32_t> part
   Group g;
   for (uint32_t i : parts) collect(layer, i, g);
   const sluice_backend& table = ops_.table();
-  ops_.run("kv_store", table.kv_store, &g.group, &a.k, &a.v, positions, places_);
+  const sluice_group stored = tables_.on_device(g.group);
+  ops_.run("kv_store", table.kv_store, &stored, &a.k, &a.v, positions, places_);
   turn_keys(layer, parts, g);
-  ops_.run("attention", table.attention, &g.group, &a.q, positions, g.wanted, g.signal, &a.mix);
+  ops_.run("attention", table.attention, &stored, &a.q, positions, g.wanted, g.signal, &a.mix);
 }
 
 void CacheAttention::attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions) {

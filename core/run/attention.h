@@ -12,6 +12,7 @@
 #include "core/cache/sequence_cache.h"
 #include "core/model/llama.h"
 #include "core/run/key_rotation.h"
+#include "core/run/step_tables.h"
 
 namespace sluice {
 
@@ -34,9 +35,10 @@ CodedWork coded_work(const Policy& policy, uint32_t layer, std::array<uint32_t, 
 
 class CacheAttention final : public Attention {
  public:
-  // `rotation` is ready for the ranks of what begin() is given.
+  // `rotation` is ready for the ranks of what begin() is given. `immediate`: as the device says. On another there are
+  // neither coded rows nor rolling positions.
   CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry,
-                 const KeyRotation& rotation);
+                 const KeyRotation& rotation, bool immediate);
   ~CacheAttention();
   CacheAttention(const CacheAttention&) = delete;
 
@@ -73,10 +75,8 @@ class CacheAttention final : public Attention {
   std::vector<BatchPart> parts_;
   bool prompt_ = false;
   const sluice_store* places_ = nullptr;
-  // Tables of one layer, filled for each call. Their room is made in begin().
-  std::vector<sluice_part> part_table_;
-  std::vector<sluice_lane> lane_table_;
-  std::vector<sluice_span> span_table_;
+  // Of one layer, filled for each call. Their room is made in begin().
+  StepTables tables_;
   std::vector<uint32_t> order_;
   std::vector<KeyRows> turns_;
   std::vector<Group> groups_;  // of the coded sequences

@@ -27,8 +27,8 @@ struct Engine::Lane {
   Ops ops;
   CacheAttention attention;
   Lane(const Instance& backend, bool exact, ThreadPool& pool, Arena& arena, const sluice_geometry& g,
-       const KeyRotation& rotation)
-      : ops(backend, exact), attention(ops, pool, arena, g, rotation) {}
+       const KeyRotation& rotation, bool immediate)
+      : ops(backend, exact), attention(ops, pool, arena, g, rotation, immediate) {}
 };
 
 // Everything is sized for `rows` rows at a time; the residual stream of a prompt for `stream` rows.
@@ -70,20 +70,20 @@ Engine::Engine(Registry& registry, const Config& config, const Options& options)
   backend_ = registry.create_backend(module, resolve_params(module, config.backend));
   const auto& table = backend_.table<sluice_backend>();
   backend_.call("device", table.device, &device_);
-  if (!device_.immediate)
-    throw Error(
-        fmt::format("backend {}: its memory is not the host's, and this version keeps caches in memory that "
-                    "the host can reach; use another backend",
-                    config.backend.name));
   weights_ = std::make_unique<Weights>(backend_, *file_, options.progress);
   const uint64_t reserve = std::clamp<uint64_t>(device_.memory_total * 2, uint64_t(1) << 30, uint64_t(200) << 30);
-  arena_ = std::make_unique<Arena>(backend_, reserve);
-  identity_ = arena_->allocate(uint64_t(context_) * sizeof(uint32_t), identity_owner_);
+  if (device_.immediate) {
+    arena_ = std::make_unique<Arena>(backend_, reserve);
+  } else {
+    arena_ = std::make_unique<Arena>(reserve);
+    rows_ = std::make_unique<RowStore>(backend_, reserve);
+  }
+  identity_ = row_arena().allocate(uint64_t(context_) * sizeof(uint32_t), identity_owner_);
   std::vector<uint32_t> identity(context_);
   std::iota(identity.begin(), identity.end(), 0u);
   rotation_ = std::make_unique<KeyRotation>(hyper().rope_frequency);
-  fast_ = std::make_unique<Lane>(backend_, false, registry_.pool(), *arena_, geometry(), *rotation_);
-  exact_ = std::make_unique<Lane>(backend_, true, registry_.pool(), *arena_, geometry(), *rotation_);
+  fast_ = std::make_unique<Lane>(backend_, false, registry_.pool(), *arena_, geometry(), *rotation_, device_.immediate);
+  exact_ = std::make_unique<Lane>(backend_, true, registry_.pool(), *arena_, geometry(), *rotation_, device_.immediate);
   fast_->ops.write(identity_.data, identity.data(), identity.size() * sizeof(uint32_t));
   fast_->ops.wait();
   room_ = std::make_unique<Room>();
@@ -92,8 +92,8 @@ Engine::Engine(Registry& registry, const Config& config, const Options& options)
 Engine::~Engine() {
   while (!buffers_.empty()) drop_buffer(buffers_.begin()->first);
   exact_.reset(), fast_.reset();
-  arena_->release(identity_, identity_owner_);
-  arena_.reset(), weights_.reset();
+  row_arena().release(identity_, identity_owner_);
+  rows_.reset(), arena_.reset(), weights_.reset();
 }
 
 sluice_geometry Engine::geometry() const {
@@ -106,8 +106,13 @@ std::unique_ptr<SequenceCache> Engine::create_cache(const Policy& policy, uint32
     throw Error(fmt::format(
         "{} tokens do not fit the context of {}: use fewer tokens or raise model.context (the model was trained on {})",
         max_tokens, context_, hyper().context));
-  auto cache =
-      std::make_unique<SequenceCache>(policy, *arena_, reinterpret_cast<uint32_t*>(identity_.data), budget, max_tokens);
+  if (policy.rolling && rows_)
+    throw Error(fmt::format(
+        "policy {}: positions = \"rolling\" turns stored keys on the host, and the memory of this backend is not the "
+        "host's; use backend \"cpu\" or absolute positions",
+        policy.name));
+  auto cache = std::make_unique<SequenceCache>(policy, *arena_, reinterpret_cast<uint32_t*>(identity_.data), budget,
+                                               max_tokens, rows_.get());
   if (!policy.rolling) return cache;
   const uint32_t ranks = cache->step_ranks(), most = trained_positions();
   if (ranks > most)
@@ -284,6 +289,7 @@ void Engine::step(std::span<const Feed> feeds, bool exact, const LogitSink& sink
     const uint32_t layer = i / caches;
     part.cache->place(layer, &r.host_places[(uint64_t(layer) * rows + part.first) * p.kv_heads]);
   });
+  if (rows_) rows_->finish();
   lane.ops.write(r.tokens, r.host_tokens.data(), rows * sizeof(uint32_t));
   const Positions positions = write_positions(lane, rows);
   lane.ops.write(r.places, r.host_places.data(), uint64_t(p.layers) * rows * p.kv_heads * sizeof(sluice_store));
@@ -328,6 +334,7 @@ void Engine::prompt(const Feed& feed, const SequenceCache* prefix, bool exact, c
   for (uint32_t l = 0; l < p.layers; l++) {
     cache.open_prompt(l);
     cache.place(l, places.data());
+    if (rows_) rows_->finish();
     const uint32_t window = cache.policy().layers[l].signal[1].window;
     const uint32_t signal_from = window && window < n ? n - window : 0;  // the first of this prompt's rows that count
     for (uint32_t first = 0; first < n; first += tile) {

@@ -55,6 +55,8 @@ class Engine {
   uint32_t context() const { return context_; }
   const sluice_device& device() const { return device_; }
   Arena& arena() { return *arena_; }
+  // The device reads no codec's blocks: policies for it are built so (see policy_builder.h).
+  bool simulates_codecs() const { return !device_.immediate; }
   Registry& registry() { return registry_; }
 
   // A cache for at most max_tokens tokens, under a policy that outlives it. They may be more than context() where the
@@ -95,6 +97,7 @@ class Engine {
   struct Lane;  // a queue with its attention
   struct Room;  // device buffers for batches of some size
   Lane& lane(bool exact);
+  Arena& row_arena() { return rows_ ? rows_->arena() : *arena_; }
   Activations activations(uint32_t rows);
   void make_room(uint32_t rows, uint32_t logit_rows);
   void make_stream(uint32_t rows);
@@ -114,6 +117,7 @@ class Engine {
   sluice_device device_{};
   uint32_t context_ = 0;
   std::unique_ptr<Arena> arena_;
+  std::unique_ptr<RowStore> rows_;  // where the device's memory is not the host's
   ArenaOwner identity_owner_;
   Piece identity_;
   std::unique_ptr<Weights> weights_;

@@ -11,9 +11,13 @@ namespace sluice {
 
 KvBytes kv_bytes(const SequenceCache& cache) {
   const sluice_geometry& g = cache.policy().geometry;
+  KvBytes kv;
+  if (cache.policy().simulated()) {  // F16 rows in place of what the codec would hold: no figure of its own
+    kv.stored = false, kv.tokens_kept = cache.tokens_kept();
+    return kv;
+  }
   // Before the first token there are no lanes to account for.
   const Ledger ledger = cache.seen() ? cache.ledger() : Ledger{};
-  KvBytes kv;
   kv.bytes = ledger.total();
   const uint64_t elements = uint64_t(2) * g.layers * g.kv_heads * g.head_dim * cache.seen();
   kv.bytes_f16 = elements * 2;

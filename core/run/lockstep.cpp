@@ -47,7 +47,7 @@ void measure_speed(Engine& engine, std::vector<Runner>& runners, std::span<const
 
 bool keeps_all(const Policy& policy) {
   return std::none_of(policy.layers.begin(), policy.layers.end(),
-                      [](const LayerPolicy& l) { return l.evictor || l.coded(); });
+                      [](const LayerPolicy& l) { return l.evictor || l.codes(); });
 }
 
 std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepPolicy> policies,
@@ -88,8 +88,9 @@ std::vector<PolicyResult> run_lockstep(Engine& engine, std::span<const LockstepP
       r.stats = policy_stats(*entry.policy);
       const LayerPolicy& layer = entry.policy->layers.front();
       if (layer.evictor) r.evictor = layer.evictor->module().name;
-      if (const Instance* codec = layer.codec[SLUICE_KEY] ? layer.codec[SLUICE_KEY] : layer.codec[SLUICE_VALUE])
-        r.codec = codec->module().name;
+      for (const uint32_t side : {SLUICE_VALUE, SLUICE_KEY})
+        if (const Instance* codec = layer.codec[side] ? layer.codec[side] : layer.simulated[side])
+          r.codec = codec->module().name;
       r.positions = entry.policy->positions();
       r.settings = describe_policy(*entry.config, *entry.policy, runners[i].budget);
       const CacheCounters c = runners[i].cache->counters();

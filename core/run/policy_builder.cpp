@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -82,7 +83,8 @@ void check_rolling(const Policy& policy) {
 
 }  // namespace
 
-std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry) {
+std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry,
+                                     bool simulate) {
   auto policy = std::make_unique<Policy>();
   policy->name = config.name, policy->geometry = geometry;
   policy->interval = config.cache.interval, policy->chunk = config.cache.chunked ? config.cache.chunk : 0;
@@ -135,6 +137,9 @@ std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, c
     policy->layers.push_back(layer);
   }
   if (policy->rolling) check_rolling(*policy);
+  if (simulate)
+    for (LayerPolicy& layer : policy->layers)
+      for (uint32_t side : {SLUICE_KEY, SLUICE_VALUE}) std::swap(layer.codec[side], layer.simulated[side]);
   return policy;
 }
 
@@ -203,6 +208,7 @@ std::string describe_policy(const Config& config, const Policy& policy, uint32_t
     add(fmt::format("interval {}", policy.interval));
   }
   if (policy.rolling) add("rolling positions");
+  if (policy.simulated()) add("codec simulated: rows stay F16, so bytes and speed are not its own");
   return text;
 }
 

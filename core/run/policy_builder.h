@@ -9,7 +9,9 @@
 
 namespace sluice {
 
-std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry);
+// `simulate`: the device reads no codec's blocks (LayerPolicy::simulated).
+std::unique_ptr<Policy> build_policy(Registry& registry, const Config& config, const sluice_geometry& geometry,
+                                     bool simulate = false);
 
 // What a module says it wants, before anything is built on it. Throw Error naming the module and its numbers.
 void check_plan(const Instance& codec, const sluice_codec_plan& plan);

@@ -121,7 +121,8 @@ typedef struct sluice_backend {
   void *(*queue_native)(void *self, sluice_queue *queue); /* a cudaStream_t for device codecs, or NULL */
   sluice_status (*wait)(void *self, sluice_queue *queue); /* until all enqueued work is done; its error if any */
 
-  /* `host` is STAGING memory, or any host memory if the caller waits before touching it. */
+  /* `host` is STAGING memory, or any host memory if the caller waits before touching it. write() also copies from
+   * memory of the device. */
   sluice_status (*write)(void *self, sluice_queue *queue, void *to, const void *host, uint64_t bytes);
   sluice_status (*read)(void *self, sluice_queue *queue, const void *from, void *host, uint64_t bytes);
   sluice_status (*fill)(void *self, sluice_queue *queue, void *to, uint8_t byte, uint64_t bytes);
@@ -185,6 +186,20 @@ typedef struct sluice_backend_replay {
   sluice_status (*run)(void *self, sluice_queue *queue, void *step); /* enqueues all of it */
   void (*destroy)(void *self, void *step);
 } sluice_backend_replay;
+
+/* ---- optional: why the backend cannot be used on this machine ------------------------------------ */
+
+/* For backends that load where their device is missing. Hosts ask it when they list modules. */
+#define SLUICE_BACKEND_PRESENCE "sluice.backend.presence/1" /* draft */
+#define SLUICE_BACKEND_PRESENCE_TEXT 0x9475D598u
+#define SLUICE_BACKEND_PRESENCE_LAYOUT (SLUICE_BACKEND_PRESENCE_TEXT ^ (uint32_t)sizeof(sluice_backend_presence))
+typedef struct sluice_backend_presence {
+  uint32_t layout; /* SLUICE_BACKEND_PRESENCE_LAYOUT */
+  uint32_t reserved;
+  /* NULL where create() would find a device with its defaults; else a sentence that names the cause and the remedy,
+   * valid until this thread asks again. Does not wake the device. [any thread] */
+  const char *(*unavailable)(void);
+} sluice_backend_presence;
 
 #ifdef __cplusplus
 }
