@@ -18,7 +18,7 @@ if(NOT SLUICE_SANITIZE)  # sanitizers do not follow the fibers that are its thre
   sluice_tests(cuda LABEL cuda LIBS sluice_run sluice_check
                SOURCES $<TARGET_OBJECTS:cuda_emulation> support/tiny_model.cpp)
   target_link_libraries(cuda_tests PRIVATE Sluice::plugin $<$<BOOL:${SLUICE_CUDA_COVERAGE}>:gcov>)
-  add_dependencies(cuda_tests cpu h2o sieve recent uniform group gear cuda_emulated sluice)
+  add_dependencies(cuda_tests cpu h2o sieve recent uniform group gear cuda_emulated)
   block()
     unset(SLUICE_PLUGIN_OUTPUT)
     sluice_add_plugin(cuda_emulated $<TARGET_OBJECTS:cuda_emulation>)
