@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 
 #include "apps/commands.h"
 #include "apps/eval_export.h"
@@ -144,12 +145,13 @@ void print_plan(const MemoryPlan& plan, uint32_t batch) {
 
 class Evaluation {
  public:
-  Evaluation(Session& s, const Words& words, const EvalConfig& eval, ChosenTasks chosen, Store& store)
-      : s_(s), words_(words), chosen_(std::move(chosen)), store_(store), free_(0) {
+  Evaluation(Session& s, const Words& words, const EvalConfig& eval, ChosenTasks chosen, std::span<const Gate> gates)
+      : s_(s), words_(words), chosen_(std::move(chosen)), free_(0) {
     load_model(s_, 0, false);
     Engine& engine = *s_.engine;
     free_ = engine.device().memory_free;
     policies_ = make_policies(s_, words);
+    check_gates(gates, chosen_, policies_, words.has("fidelity"));
     EvalWork::How how;
     how.options.exact = wants_exact(words, s_.configs.front());
     how.options.score_window = eval.score_window;
@@ -165,14 +167,14 @@ class Evaluation {
     if (chosen_.options.limit) result_.limit = *chosen_.options.limit;
     if (chosen_.options.limit_share) result_.limit = *chosen_.options.limit_share;
     result_.draw = chosen_.draw, result_.draw_seed = chosen_.draw_seed, result_.fast_stop = how.fast_stop;
-    work_ = std::make_unique<EvalWork>(engine, store_, policies_.entries, ask_all(chosen_, engine.tokenizer(), options),
-                                       how);
+    std::vector<TaskRequests> asked = ask_all(chosen_, engine.tokenizer(), options);
+    store_.emplace(Store::to_write(words.text("out")));  // nothing is made on the disk before all else is sound
+    work_ = std::make_unique<EvalWork>(engine, *store_, policies_.entries, std::move(asked), how);
     const int64_t rows = words.integer("batch", eval.batch, words.has("batch") ? 1 : 0, 65536);
     result_.batch = rows > 0 ? uint32_t(rows) : work_->most_rows(free_);
   }
 
   const Policies& policies() const { return policies_; }
-  const ChosenTasks& chosen() const { return chosen_; }
 
   // Runs what is left. True if all of it was done.
   bool run(const std::function<void()>& publish_part) {
@@ -256,7 +258,7 @@ class Evaluation {
   Session& s_;
   const Words& words_;
   ChosenTasks chosen_;
-  Store& store_;
+  std::optional<Store> store_;
   uint64_t free_;
   Policies policies_;
   std::unique_ptr<EvalWork> work_;
@@ -287,9 +289,7 @@ int run_eval(std::span<const std::string> args) {
   Session session = open_configs(words->positional, words->overrides());
   const EvalConfig eval = shared_eval(session.configs);
   ChosenTasks chosen = choose_tasks(*words, eval);
-  Store store = Store::to_write(words->text("out"));
-  Evaluation evaluation(session, *words, eval, std::move(chosen), store);
-  check_gates(gates, evaluation.chosen(), evaluation.policies(), words->has("fidelity"));
+  Evaluation evaluation(session, *words, eval, std::move(chosen), gates);
   const auto publish = [&] { write_stdout(eval_table(evaluation.result(), format)); };
   const bool complete = evaluation.run(publish);
   publish();
