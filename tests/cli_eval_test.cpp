@@ -387,8 +387,9 @@ TEST_F(CliEval, PasskeysAreShownByLengthAndDepth) {
   EXPECT_EQ(tasks["passkey"]["samples"], 40);
   // Not among the harness's tasks.
   for (const auto& entry : std::filesystem::directory_iterator(folder_ / "out" / "tiny@coded"))
-    if (entry.path().filename().string().starts_with("results_"))
+    if (entry.path().filename().string().starts_with("results_")) {
       EXPECT_EQ(json::parse(std::ifstream(entry.path()))["results"].size(), 1u);
+    }
   EXPECT_EQ(sampled({coded_, "--tasks", "passkey", "--passkey-depths", "0,1.5", "--out", path("x")}).code, 2);
 }
 
