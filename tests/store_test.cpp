@@ -239,7 +239,7 @@ TEST(Store, AFullDiskLosesNothingThatWasFinished) {
   uint64_t done = 0;
   ASSERT_EQ(read(ends[0], &done, sizeof done), ssize_t(sizeof done));
   close(ends[0]), close(ends[1]);
-  EXPECT_EQ(WEXITSTATUS(status), kExitFailed * 10 + 1);
+  EXPECT_EQ(WEXITSTATUS(status), kExitUsage * 10 + 1);
   EXPECT_GT(done, 10u);
   EXPECT_LT(done, 1000u);
   Store store = Store::to_write(folder.path());  // which looks for damage

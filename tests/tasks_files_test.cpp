@@ -81,7 +81,7 @@ TEST(Templates, SayWhatTheyLack) {
   const auto rendered = [&](const char* text) { return complaint([&] { TextTemplate(text).render(fields); }); };
   EXPECT_EQ(
       rendered("{{questoin}}"),
-      "{{questoin}}: there is no field \"questoin\" (did you mean \"question\"?); there are: choices, none, question");
+      "{{questoin}}: there is no field \"questoin\" (did you mean \"question\"?); there are: question, choices, none");
   EXPECT_EQ(rendered("{{choices[2]}}"), "{{choices[2]}} asks for element 2 of a list of 2");
   EXPECT_EQ(rendered("{{question[0]}}"), "{{question[0]}} asks for element 0 of no list");
   EXPECT_EQ(rendered("{{choices}}"), "{{choices}} is a list, not text");

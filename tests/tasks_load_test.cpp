@@ -109,8 +109,10 @@ TEST(Tasks, DrawnDocumentsAreSpreadOverSubtasks) {
   // Each of twelve questions is drawn about as often as any other.
   const Task twelve = load_task("gsm8k_cot", sample());
   std::map<uint32_t, int> times;
-  for (uint64_t seed = 0; seed < 600; ++seed)
-    for (const uint32_t id : drawn(twelve, 3, seed)["gsm8k_cot"]) times[id]++;
+  for (uint64_t seed = 0; seed < 600; ++seed) {
+    const auto ids = drawn(twelve, 3, seed);
+    for (const uint32_t id : ids.at("gsm8k_cot")) times[id]++;
+  }
   ASSERT_EQ(times.size(), 12u);
   // 600 draws of 3 in 12: 150 each, with a deviation of sqrt(600 / 4 * 3 / 4) = 10.6; six of them are beyond chance.
   for (const auto& [id, n] : times) EXPECT_NEAR(n, 150, 64) << id;
@@ -305,7 +307,7 @@ TEST(Mistakes, OfTemplatesThatTheDataDoNotFill) {
   const OwnTask task(kHead + "kind = \"generate\"\n" + kData +
                      "[prompt]\ntext = \"{{questoin}}\"\ntarget = \"{{answer}}\"\n");
   EXPECT_THAT(task.complaint(), HasSubstr("own.toml:12:8: {{questoin}}: there is no field \"questoin\" (did you mean "
-                                          "\"question\"?); there are: answer, question (in "));
+                                          "\"question\"?); there are: question, answer (in "));
 }
 
 TEST(Mistakes, OfTooFewAnswers) {

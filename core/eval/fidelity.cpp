@@ -86,6 +86,7 @@ bool force_answers(Engine& engine, std::span<const EvalPolicy> policies, uint32_
   Snapshots snapshots(engine, policies, requests, jobs, options);
   try {
     for (const ForcedAnswer& answer : answers) {
+      if (stopped()) return false;
       std::vector<EvalJob> own{{baseline, answer.request}};
       for (const uint32_t policy : answer.policies) own.push_back({policy, answer.request});
       {
