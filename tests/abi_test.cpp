@@ -108,6 +108,7 @@ TEST(Abi, LayoutsAreTheGoldenOnes) {
 TEST(Abi, CSeesTheSameLayouts) {
   const uint32_t* c = abi_layouts_of_c();
   for (size_t i = 0; i < std::size(kPublished); ++i) EXPECT_EQ(c[i], kPublished[i].layout) << kPublished[i].id;
+  EXPECT_EQ(c[std::size(kPublished)], 0u) << "a table that is in C's list alone";
 }
 
 TEST(Abi, EntryStructsKeepTheirSizes) {
