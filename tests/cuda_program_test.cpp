@@ -66,7 +66,8 @@ TEST_F(CudaProgram, IsCheckedAsFarAsItCanBe) {
   const Outcome checked = without_driver({"plugin", "check", "cuda_emulated", "--json"});
   EXPECT_EQ(checked.code, 0) << checked.out << checked.err;
   uint32_t passed = 0, skipped = 0;
-  for (const json& row : json::parse(checked.out)["checks"]) {
+  const json result = json::parse(checked.out);
+  for (const json& row : result["checks"]) {
     passed += row["verdict"] == "pass";
     if (row["verdict"] != "skip" || row["module"].is_null()) continue;
     skipped++;
@@ -144,7 +145,8 @@ group_select = -1
                            path("out"), "--json"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   bool found = false;
-  for (const json& policy : json::parse(ran.out)["policies"]) {
+  const json result = json::parse(ran.out);
+  for (const json& policy : result["policies"]) {
     const json& kv = policy["tasks"]["adds"]["kv"];
     const bool coded = policy["policy"] == "coded";
     found |= coded;
