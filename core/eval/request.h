@@ -50,7 +50,7 @@ struct EvalRequest {
 // shared prefix, which all samples share but each would have.
 struct SampleBytes {
   uint64_t stored = 0, f16 = 0;  // at the end; the same tokens, all kept, in F16
-  uint64_t peak = 0;             // the most its own pieces came to, plugins' bytes included
+  uint64_t peak = 0;             // the most it came to, plugins' bytes and rows in the prefix included
   std::array<uint64_t, kKinds> by_kind{};
   std::array<uint64_t, kKinds> peak_by_kind{};  // of what was seen after the prompt, every 16 steps and at the end
   double kept_after_prompt = 0, kept = 0;       // mean rows per lane

@@ -156,7 +156,8 @@ void Row::scored_continuation(std::span<const float> logits) {
   next_ = continuation[at_];
   if (at_ + 1 < continuation.size()) return;
   if (!cache_->policy().simulated())
-    answer_.bytes.peak = std::max(answer_.bytes.peak, context_->owner().live + cache_->owner().peak);
+    answer_.bytes.peak =
+        std::max(answer_.bytes.peak, context_->owner().live + cache_->owner().peak + context_->shared_bytes());
   cache_.reset();
   choice_++;
   next_continuation();
