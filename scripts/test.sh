@@ -90,7 +90,7 @@ fi
 
 if step "asan build" build asan "$( ((all)) && echo all || echo unit_tests)" -DSLUICE_WERROR=ON; then
   if ((all)); then
-    SLUICE_FUZZ_ROUNDS=${SLUICE_FUZZ_ROUNDS:-20} run_tests asan --label-exclude long --exclude-regex "$real_model"
+    SLUICE_FUZZ_ROUNDS=${SLUICE_FUZZ_ROUNDS:-6} run_tests asan --label-exclude long --exclude-regex "$real_model"
   else
     run_tests asan --label-regex unit
   fi

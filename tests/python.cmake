@@ -9,7 +9,7 @@ if(TARGET python)
   endif()
 endif()
 
-sluice_tests(python LABEL unit LIBS sluice_run sluice_quant SOURCES support/tiny_model.cpp)
+sluice_tests(python LABEL checks LIBS sluice_run sluice_quant SOURCES support/tiny_model.cpp)
 target_compile_definitions(python_tests PRIVATE SLUICE_PYTHON_LACKS="${lacks}" SLUICE_PROGRAM="$<TARGET_FILE:sluice>")
 add_dependencies(python_tests sluice ${built_plugins})
 

@@ -34,8 +34,6 @@ sdk_fixtures(deadly crash_in_constructor crash_in_entry exit_in_constructor hang
 sdk_fixtures(hung hang_in_select falls)
 sdk_fixtures(odd odd_texts)
 sdk_fixtures(skew older same newer both next)
-target_compile_definitions(plugins_tests PRIVATE SLUICE_PROGRAM="$<TARGET_FILE:sluice>")
-add_dependencies(plugins_tests sluice)
 
 find_program(nvcc nvcc HINTS /usr/local/cuda/bin)
 if(nvcc)
