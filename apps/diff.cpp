@@ -7,11 +7,11 @@
 
 #include "apps/commands.h"
 #include "apps/eval_gates.h"
-#include "apps/eval_table.h"
 #include "apps/options.h"
 #include "apps/output.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "core/harness/tables.h"
 #include "core/store/store.h"
 
 namespace sluice {
@@ -169,14 +169,12 @@ int run_diff(std::span<const std::string> args) {
   Side a = open_side(words->positional[0]), b = open_side(words->positional[1]);
   std::vector<PolicyDifference> differences;
   for (const auto& pair : choose_pairs(a, b)) differences.push_back(compare(a, b, pair));
+  const auto can_fail = [&](const Gate& gate) {
+    return std::any_of(differences.begin(), differences.end(),
+                       [&](const PolicyDifference& pair) { return any_row_has(gate, pair.rows); });
+  };
   for (const Gate& gate : gates)
-    if (std::none_of(differences.begin(), differences.end(), [&](const PolicyDifference& pair) {
-          return std::any_of(pair.rows.begin(), pair.rows.end(), [&](const EvalRow& row) {
-            return std::any_of(row.metrics.begin(), row.metrics.end(), [&](const MetricRow& m) {
-              return is_metric(gate) ? m.metric.name == gate.field : applies(gate, row.generates, m.metric.counts());
-            });
-          });
-        }))
+    if (!can_fail(gate))
       throw Error(fmt::format("diff: no row can fail --fail-if '{}': no task here has {}", gate.text, gate.field));
   write_stdout(difference_table(differences, format));
   int code = kExitOk;

@@ -7,16 +7,16 @@
 #include <optional>
 
 #include "apps/commands.h"
-#include "apps/eval_export.h"
 #include "apps/eval_gates.h"
-#include "apps/eval_run.h"
-#include "apps/eval_table.h"
 #include "apps/eval_tasks.h"
 #include "apps/interrupt.h"
 #include "apps/output.h"
 #include "apps/session.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "core/harness/export.h"
+#include "core/harness/tables.h"
+#include "core/harness/work.h"
 #include "core/run/lockstep.h"
 #include "core/store/export.h"
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/tasks/metrics.h"
 
 namespace sluice {
 namespace {
@@ -59,8 +60,6 @@ constexpr Field kFields[] = {
     {"ratio", [](const EvalRow& r, const MetricRow&) { return r.kv.ratio; }},
     {"bits_per_element", [](const EvalRow& r, const MetricRow&) { return r.kv.bits_per_element; }},
 };
-constexpr const char* kMetrics[] = {"exact_match", "acc", "acc_norm", "number"};  // shares of right answers
-constexpr const char* kPerplexities[] = {"word_perplexity", "byte_perplexity", "bits_per_byte"};
 
 const Field* find_field(std::string_view name) {
   const auto found =
@@ -76,8 +75,9 @@ bool has(const Field& field, const EvalRow& row, const MetricRow& m) {
 
 std::vector<Gate> parse_eval_gates(std::span<const std::string> texts) {
   std::vector<GateField> fields;
-  for (const char* name : kMetrics) fields.push_back({name, 0, 1});
-  for (const char* name : kPerplexities) fields.push_back({name});
+  for (const TaskKind kind : {TaskKind::kGenerate, TaskKind::kMultipleChoice, TaskKind::kPerplexity})
+    for (const std::string_view name : metrics_of(kind))
+      fields.push_back({std::string(name), 0, is_perplexity(name) ? kEndless : 1});
   for (const Field& field : kFields) fields.push_back({field.name, field.lowest, field.highest});
   return parse_gates(texts, fields);
 }
@@ -97,6 +97,14 @@ bool is_metric(const Gate& gate) { return find_field(gate.field) == nullptr; }
 bool applies(const Gate& gate, bool generates, bool counts) {
   const Field* field = find_field(gate.field);
   return !field || field->rows == kAll || (field->rows == kCounts ? counts : generates);
+}
+
+bool any_row_has(const Gate& gate, std::span<const EvalRow> rows) {
+  const Field* field = find_field(gate.field);
+  for (const EvalRow& row : rows)
+    for (const MetricRow& m : row.metrics)
+      if (field ? has(*field, row, m) : m.metric.name == gate.field) return true;
+  return false;
 }
 
 int judge(std::span<const Gate> gates, const std::string& who, std::span<const EvalRow> rows) {

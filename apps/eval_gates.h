@@ -1,8 +1,8 @@
 // --fail-if for evaluations: which figures of a row it may name, and how rows are judged.
 #pragma once
 
-#include "apps/eval_table.h"
 #include "apps/gates.h"
+#include "core/harness/tables.h"
 
 namespace sluice {
 
@@ -12,6 +12,7 @@ bool needs_fidelity(const Gate& gate);  // its figure is only there with --fidel
 bool is_metric(const Gate& gate);       // its figure is a task's metric
 // Whether some row may have the figure: rows of this kind, whose metrics count right answers or do not.
 bool applies(const Gate& gate, bool generates, bool counts);
+bool any_row_has(const Gate& gate, std::span<const EvalRow> rows);
 // All rows of tasks that were asked for, each metric by itself. `who` stands before the task in messages.
 int judge(std::span<const Gate> gates, const std::string& who, std::span<const EvalRow> rows);
 

@@ -9,10 +9,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "apps/eval_task.h"
 #include "core/base/error.h"
 #include "core/base/json_file.h"
 #include "core/base/text.h"
+#include "core/harness/questions.h"
 #include "core/tasks/draw.h"
 #include "core/tasks/task_file.h"
 
@@ -190,14 +190,6 @@ ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval) {
     task.max_tokens = std::min(task.max_tokens, longest);
   }
   return chosen;
-}
-
-std::vector<std::string> changes_of(const Task& task) {
-  std::vector<std::string> list;
-  if (task.shots != task.file->shots.count) list.push_back(fmt::format("--shots {}", task.shots));
-  if (task.kind == TaskKind::kGenerate && task.max_tokens < task.file->max_tokens)
-    list.push_back(fmt::format("--max-tokens {}", task.max_tokens));
-  return list;
 }
 
 std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskOptions& options,

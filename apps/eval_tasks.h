@@ -22,9 +22,6 @@ struct ChosenTasks {
   uint64_t draw_seed = 0;
   std::vector<Task> tasks;
 };
-// Options that make a task something else than its protocol, as typed: "--shots 3".
-std::vector<std::string> changes_of(const Task& task);
-
 // Error where nothing says which tasks, and whatever load_tasks() finds wrong.
 ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval);
 // How many of the task's examples would fit the context, in words: "or show fewer examples: 5 fit (--shots 5)".

@@ -25,6 +25,7 @@ const std::map<std::string, Folders> kCore = {
     {"tasks", {"base", "config"}},
     {"eval", {"base", "cache", "config", "model", "plugins", "report", "run", "tokenizer"}},
     {"store", {"base"}},
+    {"harness", {"base", "eval", "model", "report", "run", "store", "tasks", "tokenizer"}},
     {"model", {"base", "plugins", "tokenizer"}},
     {"cache", {"base", "plugins"}},
     {"bench", {"base", "cache", "check", "config", "plugins", "report", "run"}},

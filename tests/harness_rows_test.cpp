@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "apps/eval_scores.h"
+#include "core/harness/rows.h"
 
 namespace sluice {
 namespace {

@@ -1,12 +1,12 @@
-// See eval_export.h.
-#include "apps/eval_export.h"
+// See export.h.
+#include "core/harness/export.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "apps/eval_json.h"
+#include "core/harness/json.h"
 #include "core/report/format.h"
 #include "core/report/json.h"
 #include "core/store/export.h"

@@ -3,8 +3,8 @@
 
 #include <filesystem>
 
-#include "apps/eval_run.h"
-#include "apps/eval_table.h"
+#include "core/harness/tables.h"
+#include "core/harness/work.h"
 
 namespace sluice {
 

@@ -1,14 +1,14 @@
-// EvalWork::force_answers() of eval_run.h: the baseline's answers from the store, through every policy's cache, and
+// EvalWork's fidelity (work.h): the baseline's answers from the store, through every policy's cache, and
 // what that shows back into the store.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 
-#include "apps/eval_run.h"
 #include "core/base/progress.h"
 #include "core/base/sha256.h"
 #include "core/eval/fidelity.h"
+#include "core/harness/work.h"
 
 namespace sluice {
 namespace {
@@ -44,6 +44,16 @@ std::vector<std::optional<EvalWork::Spoken>> EvalWork::spoken(size_t subtask) {
     all[d]->key = answer_key(all[d]->texts);
   }
   return all;
+}
+
+std::map<uint64_t, std::string>& EvalWork::answer_keys(size_t subtask) {
+  const auto [at, is_new] = answer_keys_.try_emplace(subtask);
+  if (is_new) {
+    const auto said = spoken(subtask);
+    for (size_t d = 0; d < said.size(); d++)
+      if (said[d]) at->second[asked_[subtask].subtask->documents[d].id] = said[d]->key;
+  }
+  return at->second;
 }
 
 // What answers will be is not known before; how long they may get is.

@@ -1,5 +1,5 @@
-// See eval_json.h.
-#include "apps/eval_json.h"
+// See json.h.
+#include "core/harness/json.h"
 
 #include "core/report/format.h"
 #include "core/report/json.h"

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "apps/eval_table.h"
+#include "core/harness/tables.h"
 
 namespace sluice {
 

@@ -1,5 +1,5 @@
-// See eval_progress.h.
-#include "apps/eval_progress.h"
+// See progress_line.h.
+#include "core/harness/progress_line.h"
 
 #include <fmt/format.h>
 

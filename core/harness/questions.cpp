@@ -1,5 +1,5 @@
-// See eval_task.h.
-#include "apps/eval_task.h"
+// See questions.h.
+#include "core/harness/questions.h"
 
 #include <fmt/format.h>
 

@@ -1,15 +1,28 @@
-// What a run's samples are to be read with (see eval_scores.h), from a task and to and from the store's JSON.
+// See run_info.h: from a task, and to and from the JSON of the store.
+#include "core/harness/run_info.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "apps/eval_scores.h"
 #include "core/base/error.h"
+#include "core/tasks/metrics.h"
 #include "core/tasks/task_file.h"
 
 namespace sluice {
 
 using nlohmann::ordered_json;
+
+bool MetricInfo::counts() const { return !is_perplexity(name); }
+bool MetricInfo::higher_is_better() const { return counts(); }
+
+std::vector<std::string> changes_of(const Task& task) {
+  std::vector<std::string> list;
+  if (task.shots != task.file->shots.count) list.push_back(fmt::format("--shots {}", task.shots));
+  if (task.kind == TaskKind::kGenerate && task.max_tokens < task.file->max_tokens)
+    list.push_back(fmt::format("--max-tokens {}", task.max_tokens));
+  return list;
+}
 
 RunInfo run_info(const Task& task, const Subtask& subtask) {
   RunInfo info;

@@ -1,5 +1,5 @@
-// See eval_table.h: tables for people and flat ones for programs. JSON is in eval_json.cpp.
-#include "apps/eval_table.h"
+// See tables.h: tables for people and flat ones for programs. JSON is in json.cpp.
+#include "core/harness/tables.h"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,8 @@
 #include <cmath>
 #include <set>
 
-#include "apps/eval_json.h"
 #include "core/base/text.h"
+#include "core/harness/json.h"
 #include "core/report/format.h"
 
 namespace sluice {

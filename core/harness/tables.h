@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/eval_scores.h"
+#include "core/harness/rows.h"
 #include "core/report/table.h"
 
 namespace sluice {

@@ -1,5 +1,5 @@
-// See eval_run.h.
-#include "apps/eval_run.h"
+// See work.h.
+#include "core/harness/work.h"
 
 #include <fmt/format.h>
 
@@ -7,11 +7,10 @@
 #include <map>
 #include <tuple>
 
-#include "apps/eval_progress.h"
-#include "apps/eval_tasks.h"
 #include "core/base/error.h"
 #include "core/base/sha256.h"
 #include "core/eval/identity.h"
+#include "core/harness/progress_line.h"
 #include "core/tasks/task_file.h"
 
 namespace sluice {
@@ -123,6 +122,7 @@ void EvalWork::run(uint32_t batch, Result& result) {
       if (std::find(cells_[t][p].done.begin(), cells_[t][p].done.end(), true) == cells_[t][p].done.end()) continue;
       for (const SampleRecord& s : samples(p, t)) tally.add(s);
     }
+  answer_keys_.clear();
   // Answers of a document in several requests wait for the others.
   std::map<std::tuple<size_t, uint32_t, uint32_t>, std::vector<Answer>> waiting;  // by subtask, policy and document
   EvalOptions options = options_;
@@ -173,16 +173,11 @@ std::vector<ScoredRun> EvalWork::scored(size_t policy) {
     run.info = read_run_info(record);
     std::map<std::pair<uint64_t, std::string>, FidelityRecord> forced;
     for (FidelityRecord& r : store_.fidelity(cells_[t][policy].run)) forced[{r.doc_id, r.prompt_key}] = std::move(r);
-    std::map<uint64_t, std::string> answers;  // by document; asked for only where something was measured
-    if (!forced.empty()) {
-      const auto said = spoken(t);
-      for (size_t d = 0; d < said.size(); d++)
-        if (said[d]) answers[asked_[t].subtask->documents[d].id] = said[d]->key;
-    }
     for (const SampleRecord& s : samples(policy, t)) {
       ScoredSample& scored = run.samples.emplace_back(scored_sample(s, run.info));
       const auto found = forced.find({scored.doc_id, scored.key});
-      if (found != forced.end() && found->second.answer == answers[s.doc_id]) scored.forced = found->second.tokens;
+      if (found != forced.end() && found->second.answer == answer_keys(t)[s.doc_id])
+        scored.forced = found->second.tokens;
     }
   }
   return runs;

@@ -2,15 +2,16 @@
 // in the store when the next begins. What to ask is decided before, what it says is printed afterwards.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "apps/eval_scores.h"
-#include "apps/eval_task.h"
 #include "core/eval/run.h"
+#include "core/harness/questions.h"
+#include "core/harness/rows.h"
 #include "core/store/store.h"
 
 namespace sluice {
@@ -82,6 +83,8 @@ class EvalWork {
     std::string key;
   };
   std::vector<std::optional<Spoken>> spoken(size_t subtask);
+  // Their keys by document, read once for all policies.
+  std::map<uint64_t, std::string>& answer_keys(size_t subtask);
 
   Engine& engine_;
   Store& store_;
@@ -91,6 +94,7 @@ class EvalWork {
   std::vector<EvalRequest> requests_;         // of all subtasks, whose numbers are their families
   std::vector<size_t> first_;                 // [subtasks] in requests_
   std::vector<std::vector<EvalCell>> cells_;  // [subtasks][policies]
+  std::map<size_t, std::map<uint64_t, std::string>> answer_keys_;
   EvalOptions options_;
   uint64_t left_ = 0, done_ = 0;
 };

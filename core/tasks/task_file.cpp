@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "core/tasks/metrics.h"
 #include "core/tasks/prepare.h"
 #include "core/tasks/scorers.h"
 #include "core/tasks/table_reader.h"
@@ -82,14 +83,7 @@ void read_shots(TableReader& from, TaskFile& task, Mistakes& mistakes) {
 
 // What `from` says over what `base` has.
 MetricSpec read_metric(TableReader& from, MetricSpec base, TaskKind kind) {
-  std::vector<std::string_view> names;
-  if (kind == TaskKind::kGenerate)
-    names = {"exact_match", "number"};
-  else if (kind == TaskKind::kMultipleChoice)
-    names = {"acc", "acc_norm"};
-  else
-    names = {"word_perplexity", "byte_perplexity", "bits_per_byte"};
-  if (from.has("names")) base.names = from.choices("names", names);
+  if (from.has("names")) base.names = from.choices("names", metrics_of(kind));
   if (from.has("ignore")) base.ignore = from.expressions("ignore");
   base.ignore_case = from.boolean("ignore_case", base.ignore_case);
   base.ignore_punctuation = from.boolean("ignore_punctuation", base.ignore_punctuation);
