@@ -197,6 +197,49 @@ TEST_F(RunIdentity, TheLedgerIsExactAndNothingIsDecodedForAttention) {
   }
 }
 
+// Long lanes are added up in parts, which are jobs of their own where lanes are few, and one job's where they are many.
+TEST_F(RunIdentity, LanesOfSeveralPartsAreTheSameHoweverTheyAreShared) {
+  constexpr uint32_t kText = 1400, kBatch = 6;  // 12 lanes for two threads
+  while (tokens.size() < kText) tokens.push_back(tokens[tokens.size() % 160]);
+  const std::vector<std::vector<std::string>> policies = {
+      {"codec.name=uniform", "codec.bits=8"},
+      {"codec.name=gear", "codec.group=32"},
+      {"codec.value.name=group", "codec.value.group=32", "evictor.name=h2o", "cache.budget=1300"}};
+  for (const auto& policy : policies) {
+    SCOPED_TRACE(text_of(policy));
+    Bits first_prompt, first;
+    for (unsigned threads : {1u, 2u, 3u}) {
+      RunSetup s(model, kText, threads);
+      auto cache = s.cache(policy, kText);
+      prompt(s, *cache, 0, 650, false);
+      prompt(s, *cache, 650, 1300, false);
+      const auto spans = cache->coded_spans(0, 0, SLUICE_VALUE);
+      ASSERT_GE(spans.size(), 2u);
+      ASSERT_GE(spans.front().rows, 512u);  // so the next begins another part
+      SequenceCache fork(*cache);
+      const Bits p = prompt(s, fork, 1300, 1320, false), d = decode(s, *cache, 1300, 1310, false);
+      if (threads == 1) first_prompt = p, first = d;
+      EXPECT_EQ(p, first_prompt) << threads << " threads";
+      EXPECT_EQ(d, first) << threads << " threads";
+    }
+    RunSetup s(model, kText, 2);
+    std::vector<std::unique_ptr<SequenceCache>> caches;
+    for (uint32_t i = 0; i < kBatch; i++) {
+      caches.push_back(s.cache(policy, kText));
+      prompt(s, *caches.back(), 0, 650, false);
+      prompt(s, *caches.back(), 650, 1300, false);
+    }
+    for (size_t t = 1300; t < 1310; t++) {
+      std::vector<Feed> feeds;
+      for (auto& cache : caches) feeds.push_back({cache.get(), std::span(tokens).subspan(t, 1), Want::kLast});
+      s.engine->step(feeds, false, [&](std::span<const LogitRow> rows) {
+        for (const LogitRow& row : rows)
+          EXPECT_TRUE(std::equal(row.logits.begin(), row.logits.end(), first[t - 1300].begin())) << "token " << t;
+      });
+    }
+  }
+}
+
 // A second prompt on a cache without policy is the one prompt that both would be.
 TEST_F(RunIdentity, TwoPromptsOfTheFullCacheAreOne) {
   RunSetup s(model, 256);

@@ -1,16 +1,15 @@
-// Attention of a batch over its caches in one layer: groups the sequences that the backend can serve in one call,
-// and stacks codecs between the backend's three verbs for those whose rows are coded. Implements the graph's
-// Attention; the caches' own moves happen elsewhere.
+// Attention of a batch over its caches in one layer: groups the sequences that the backend can serve in one call, and
+// hands those whose rows are coded to CodedAttention. Implements the graph's Attention; the caches' own moves happen
+// elsewhere.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <functional>
 #include <span>
 #include <vector>
 
 #include "core/cache/sequence_cache.h"
 #include "core/model/llama.h"
+#include "core/run/coded_attention.h"
 #include "core/run/key_rotation.h"
 #include "core/run/step_tables.h"
 
@@ -24,22 +23,12 @@ struct BatchPart {
   uint32_t offset = 0;   // of its first row among the tokens that are coming to the cache
 };
 
-// Work space, in floats, that attention needs for `count` rows of a sequence with coded rows: for the scores of all its
-// lanes, and for each lane beside them. `slots`: of a lane; `block_rows`: of its largest block, by side.
-struct CodedWork {
-  uint32_t rows_per_tile = 0;  // tokens whose query heads make one tile
-  uint64_t scores = 0, lane = 0;
-};
-CodedWork coded_work(const Policy& policy, uint32_t layer, std::array<uint32_t, 2> block_rows, uint64_t slots,
-                     uint32_t count);
-
 class CacheAttention final : public Attention {
  public:
   // `rotation` is ready for the ranks of what begin() is given. `immediate`: as the device says. On another there are
   // neither coded rows nor rolling positions.
   CacheAttention(const Ops& ops, ThreadPool& pool, Arena& arena, const sluice_geometry& geometry,
                  const KeyRotation& rotation, bool immediate);
-  ~CacheAttention();
   CacheAttention(const CacheAttention&) = delete;
 
   // What the next attend() calls work on. places[row][kv_head] of the current layer, on the device. `prompt`: the
@@ -52,8 +41,8 @@ class CacheAttention final : public Attention {
   std::function<void(uint32_t layer, const Activations& a)> watch;
 
   // Rows that a codec had to decode for attention since the start: 0 for codecs with dot and accumulate.
-  uint64_t decoded_rows() const { return decoded_rows_.load(std::memory_order_relaxed); }
-  uint64_t workspace_bytes() const { return owner_.live; }
+  uint64_t decoded_rows() const { return coded_.decoded_rows(); }
+  uint64_t workspace_bytes() const { return coded_.workspace_bytes(); }
 
  private:
   struct Group;
@@ -61,15 +50,12 @@ class CacheAttention final : public Attention {
   void turn_keys(uint32_t layer, std::span<const uint32_t> parts, const Group& group);
   void attend_dense(uint32_t layer, std::span<const uint32_t> parts, const Activations& a, const uint32_t* positions);
   void attend_coded(uint32_t layer, const Activations& a, const uint32_t* positions);
-  void coded_lane(uint32_t layer, const Group& group, uint32_t head, const Activations& a, const uint32_t* positions);
   void keep_queries(uint32_t layer, const Activations& a);
   bool fused(uint32_t layer, const BatchPart& part) const;
   const sluice_signal* wanted(const SequenceCache& cache, uint32_t layer) const;
-  Memory memory() { return {&arena_, &owner_}; }
 
   const Ops& ops_;
   ThreadPool& pool_;
-  Arena& arena_;
   sluice_geometry geometry_;
   const KeyRotation& rotation_;
   std::vector<BatchPart> parts_;
@@ -79,10 +65,7 @@ class CacheAttention final : public Attention {
   StepTables tables_;
   std::vector<uint32_t> order_;
   std::vector<KeyRows> turns_;
-  std::vector<Group> groups_;  // of the coded sequences
-  ArenaOwner owner_;
-  ArenaArray<float> work_;  // scores and scratch of the coded lanes
-  std::atomic<uint64_t> decoded_rows_{0};
+  CodedAttention coded_;
 };
 
 }  // namespace sluice
