@@ -9,7 +9,6 @@ table, there is nothing to compare, and the exit code is 77. More registers or s
 """
 import os
 import re
-import subprocess
 import sys
 
 ARCHITECTURE = 'sm_86'
@@ -28,17 +27,7 @@ def read_report(path):
         used = re.search(r'Used (\d+) registers', line)
         if used and kernel:
             found[kernel] = (int(used.group(1)), spilled)
-    names = subprocess.run(['c++filt'], input='\n'.join(found), text=True, capture_output=True, check=True).stdout
-    return {short(name): figures for name, figures in zip(names.splitlines(), found.values())}
-
-
-def short(name):
-    """product<Blocks<sluice_q4_0, 32u, 8, false, false>, true> becomes product q4_0 true."""
-    name = name.replace('sluice::cuda::', '')
-    name = re.sub(r'\(.*\)$', '', name.removeprefix('void '))
-    name = re.sub(r'Blocks<sluice_(\w+),[^>]*>', r'\1', name)
-    name = re.sub(r'Floats<(\d+)u>', lambda m: {'0': 'f32', '1': 'f16', '30': 'bf16'}[m.group(1)], name)
-    return re.sub(r'[<>,]+ *', ' ', name).strip().replace('unsigned short', 'half')
+    return found
 
 
 def main():

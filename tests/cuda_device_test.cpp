@@ -2,6 +2,11 @@
 // that outlive the scratch they were recorded with, and a machine without a device.
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "backends/cuda/kernel_names.h"
 #include "core/base/error.h"
 #include "core/plugins/interfaces.h"
 #include "sluice/gguf_types.h"
@@ -168,6 +173,19 @@ TEST(CudaDevice, WithoutADeviceTheModuleSaysWhyAndCannotBeMade) {
   unsetenv("SLUICE_EMULATED_GPU_ABSENT");
   expect_words(reason, {"no NVIDIA driver", "use backend \"cpu\""});
   expect_words(refused, {"backend cuda, create", "no NVIDIA driver"});
+}
+
+// The names under which the plugin asks for kernels are those that nvcc's module has (tests/data/cuda_registers.tsv).
+TEST(CudaKernels, AreAskedForByTheNamesOfTheModule) {
+  std::set<std::string> asked, there;
+  for (uint32_t k = 0; k < uint32_t(cuda::Kernel::kCount); k++) {
+    char name[64];
+    if (cuda::kernel_name(cuda::Kernel(k), name)) asked.insert(name);
+  }
+  std::ifstream table(SLUICE_TEST_DATA "/cuda_registers.tsv");
+  for (std::string line; std::getline(table, line);)
+    if (!line.starts_with("#")) there.insert(line.substr(0, line.find('\t')));
+  EXPECT_EQ(asked, there);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The CUDA backend's module: parameters, creation, queues and the table. Operations are in the files beside it, kernels
-// in device/, and what talks to the driver in runtime.cu.
+// in device/, and what talks to the driver in runtime.cpp.
 #include "backends/cuda/cuda.h"
 
 #include <cstdarg>

@@ -1,4 +1,4 @@
-// What the backend asks of a GPU's driver and libraries, as a table of functions: runtime.cu fills it in from CUDA and
+// What the backend asks of a GPU's driver and libraries, as a table of functions: runtime.cpp fills it in from CUDA and
 // cuBLAS, emulate/runtime.cpp from the host's memory and the kernels built for it. Nothing else of the backend knows
 // which of the two it works on.
 #pragma once

@@ -1,6 +1,6 @@
 # Looks for a CUDA toolkit: nvcc on PATH or in CUDACXX, then in the usual folders, then as the packages of NVIDIA for
-# Python in the environment that SLUICE_CUDA_PYTHON names. Sets cuda_nvcc, cuda_version, cuda_includes, cuda_static (its
-# runtime, to be linked) and cuda_cublas_folder, or cuda_missing to what is missing.
+# Python in the environment that SLUICE_CUDA_PYTHON names. Sets cuda_nvcc, cuda_version, cuda_includes and
+# cuda_cublas_folder, or cuda_missing to what is missing.
 set(SLUICE_CUDA_PYTHON "" CACHE PATH "a Python environment with the packages of the CUDA toolkit")
 unset(cuda_missing)
 
@@ -39,12 +39,6 @@ endforeach()
 list(REMOVE_DUPLICATES cuda_includes)
 
 set(suffixes lib64 lib targets/x86_64-linux/lib targets/sbsa-linux/lib)
-unset(cuda_static)
-find_library(cuda_static libcudart_static.a HINTS ${roots} PATH_SUFFIXES ${suffixes} NO_CACHE NO_DEFAULT_PATH)
-if(NOT cuda_static)
-  set(cuda_missing "${cuda_nvcc} is there, but libcudart_static.a is not")
-  return()
-endif()
 # Only its folder, for the plugin to look in at run time; it need not be there now.
 set(cuda_cublas_folder "")
 foreach(place ${roots})

@@ -9,7 +9,7 @@
 #include "backends/cuda/arguments.h"
 
 #if defined(__CUDACC__)
-#define SLUICE_KERNEL static __global__ void
+#define SLUICE_KERNEL static __device__ inline void  // an entry of a module is made of it in kernels.cu
 #define SLUICE_DEVICE static __device__ inline
 #define SLUICE_TABLE static __constant__ const
 #else
