@@ -85,8 +85,9 @@ MemoryPlan plan_evaluation(Engine& engine, std::span<const EvalPolicy> policies,
       const auto rows_of = [&](uint32_t side) {
         return uint32_t(std::min<uint64_t>(layer.plan[side].max_rows, d.most));
       };
-      const CodedWork one = coded_work(policy, l, {rows_of(SLUICE_KEY), rows_of(SLUICE_VALUE)}, d.most,
-                                       std::max(policy.chunk, 1u), engine.registry().pool().threads());
+      const CodedWork one =
+          coded_work(policy, l, {rows_of(SLUICE_KEY), rows_of(SLUICE_VALUE)}, d.most, std::max(policy.chunk, 1u),
+                     policy.geometry.kv_heads, engine.registry().pool().threads());
       work = std::max(work, one.scores + one.lane() * policy.geometry.kv_heads);
     }
   }

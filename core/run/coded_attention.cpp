@@ -11,7 +11,7 @@ namespace sluice {
 namespace {
 
 // Rows of a lane's side whose weighted sum is one output. The cuts follow from the blocks alone, so that no bit depends
-// on threads or on what else is in the batch. Chosen, not measured: four jobs a side in 2,048 tokens.
+// on threads or on what else is in the batch. Chosen, not measured.
 constexpr uint32_t kPartRows = 512;
 
 uint64_t round_up(uint64_t n) { return (n + 15) / 16 * 16; }
@@ -40,13 +40,13 @@ uint32_t count_parts(std::span<const sluice_span> spans) {
   return n;
 }
 
-// With fewer lanes than this for each thread, threads would wait for the last lane.
-constexpr uint32_t kLanesPerThread = 4;
+// With fewer jobs than this for each thread, threads would wait for the last one. Chosen, not measured.
+constexpr uint32_t kJobsPerThread = 4;
 
 }  // namespace
 
 CodedWork coded_work(const Policy& policy, uint32_t layer, std::array<uint32_t, 2> block_rows, uint64_t slots,
-                     uint32_t count, uint32_t threads) {
+                     uint32_t count, uint32_t lanes, uint32_t threads) {
   const sluice_geometry& g = policy.geometry;
   const uint32_t per = g.heads / g.kv_heads;
   CodedWork work;
@@ -62,8 +62,9 @@ CodedWork coded_work(const Policy& policy, uint32_t layer, std::array<uint32_t, 
   }
   work.output = round_up(uint64_t(work.rows_per_tile) * per * g.head_dim);
   work.job = round_up(uint64_t(SLUICE_TILE) * g.head_dim) + round_up(scratch);
-  const bool cut = g.kv_heads < kLanesPerThread * threads;
-  work.outputs = work.jobs = cut ? uint32_t(slots / kPartRows) + 1 : 1;  // a lane's blocks have no more rows than slots
+  const uint32_t parts = uint32_t(slots / kPartRows) + 1;  // a lane's blocks have no more rows than slots
+  work.jobs = std::min((kJobsPerThread * threads + lanes - 1) / lanes, parts);
+  work.outputs = work.jobs > 1 ? parts : 1;
   return work;
 }
 
@@ -121,9 +122,6 @@ void CodedAttention::add(uint32_t layer, const sluice_group& group, SequenceCach
                          float* signal) {
   Group& g = groups_.emplace_back();
   g.group = group, g.part = group.parts[0], g.cache = &cache, g.wanted = wanted, g.signal = signal;
-  const std::array<uint32_t, 2> block_rows = {cache.max_block_rows(layer, SLUICE_KEY),
-                                              cache.max_block_rows(layer, SLUICE_VALUE)};
-  g.work = coded_work(cache.policy(), layer, block_rows, group.max_slots, g.part.count, pool_.threads());
   g.parts = 1;  // dense rows are the first part's
   for (uint32_t h = 0; h < geometry_.kv_heads; h++)
     for (const uint32_t side : {SLUICE_KEY, SLUICE_VALUE})
@@ -133,11 +131,15 @@ void CodedAttention::add(uint32_t layer, const sluice_group& group, SequenceCach
 void CodedAttention::run(uint32_t layer, const Activations& a, const uint32_t* positions) {
   layer_ = layer, a_ = &a, positions_ = positions;
   const uint32_t heads = geometry_.kv_heads;
-  const bool cut = groups_.size() * heads < kLanesPerThread * pool_.threads();
   uint64_t floats = 0;
+  bool shared = false;
   for (Group& g : groups_) {
-    g.work.outputs = g.work.jobs = cut ? g.parts : 1;
+    const std::array<uint32_t, 2> block_rows = {g.cache->max_block_rows(layer, SLUICE_KEY),
+                                                g.cache->max_block_rows(layer, SLUICE_VALUE)};
+    g.work = coded_work(g.cache->policy(), layer, block_rows, g.group.max_slots, g.part.count,
+                        uint32_t(groups_.size()) * heads, pool_.threads());
     g.at = floats, floats += g.work.scores + g.work.lane() * heads;
+    shared |= g.work.jobs > 1 && g.parts > 1;
   }
   if (work_.capacity() < floats) {
     constexpr uint64_t kMost = UINT32_MAX - 63;  // an array counts in 32 bits, its piece in lines of 64 bytes
@@ -151,7 +153,7 @@ void CodedAttention::run(uint32_t layer, const Activations& a, const uint32_t* p
     work_.release(memory());
     work_.reserve(uint32_t(std::min(floats + floats / 4, kMost)), memory());
   }
-  if (cut)
+  if (shared)
     apart();
   else
     together();
@@ -167,7 +169,7 @@ void CodedAttention::together() {
       for (uint32_t p = 0; p < g.parts; p++) score(tile, p, 0);
       weigh(tile);
       for (uint32_t p = 0; p < g.parts; p++) {
-        mix(tile, p, 0);
+        mix(tile, p, 0, 0);
         add_output(tile, p, 0);
       }
       finish(tile);
@@ -175,27 +177,30 @@ void CodedAttention::together() {
   });
 }
 
-// A job per part of a lane, tile by tile.
+// Several jobs per lane, tile by tile: each takes every so-manieth part.
 void CodedAttention::apart() {
-  const uint32_t heads = geometry_.kv_heads;
-  uint32_t parts = 0, tiles = 0;
+  const uint32_t heads = geometry_.kv_heads, lanes = uint32_t(groups_.size()) * heads;
+  uint32_t jobs = 0, tiles = 0;
   for (const Group& g : groups_) {
-    parts = std::max(parts, g.parts);
+    jobs = std::max(jobs, g.work.jobs);
     tiles = std::max(tiles, (g.part.count + g.work.rows_per_tile - 1) / g.work.rows_per_tile);
   }
-  const uint32_t lanes = uint32_t(groups_.size()) * heads;
   for (uint32_t t = 0; t < tiles; t++) {
-    // job(tile, part) of whoever has so many tokens and parts.
-    const auto each = [&](uint32_t n, const auto& job) {
+    // what(tile, job) of whoever has so many tokens and jobs.
+    const auto each = [&](uint32_t n, const auto& what) {
       pool_.each(lanes * n, [&](uint32_t i) {
         const Group& g = groups_[i / n / heads];
         const uint32_t done = t * g.work.rows_per_tile;
-        if (done < g.part.count && i % n < g.parts) job(Tile(g, layer_, i / n % heads, done, work_.data()), i % n);
+        if (done < g.part.count && i % n < g.work.jobs) what(Tile(g, layer_, i / n % heads, done, work_.data()), i % n);
       });
     };
-    each(parts, [&](const Tile& tile, uint32_t p) { score(tile, p, p); });
+    each(jobs, [&](const Tile& tile, uint32_t job) {
+      for (uint32_t p = job; p < tile.of.parts; p += tile.of.work.jobs) score(tile, p, job);
+    });
     each(1, [&](const Tile& tile, uint32_t) { weigh(tile); });
-    each(parts, [&](const Tile& tile, uint32_t p) { mix(tile, p, p); });
+    each(jobs, [&](const Tile& tile, uint32_t job) {
+      for (uint32_t p = job; p < tile.of.parts; p += tile.of.work.jobs) mix(tile, p, job, p);
+    });
     each(1, [&](const Tile& tile, uint32_t) {
       for (uint32_t p = 0; p < tile.of.parts; p++) add_output(tile, p, p);
       finish(tile);
@@ -203,24 +208,24 @@ void CodedAttention::apart() {
   }
 }
 
-float* CodedAttention::output(const Tile& tile, uint32_t at) {
+float* CodedAttention::output_of(const Tile& tile, uint32_t output) {
   const CodedWork& work = tile.of.work;
-  return tile.scores + work.scores + (uint64_t(tile.head) * work.outputs + at) * work.output;
+  return tile.scores + work.scores + (uint64_t(tile.head) * work.outputs + output) * work.output;
 }
 
-float* CodedAttention::job_work(const Tile& tile, uint32_t at) {
+float* CodedAttention::work_of(const Tile& tile, uint32_t job) {
   const CodedWork& work = tile.of.work;
   return tile.scores + work.scores + work.output * work.outputs * geometry_.kv_heads +
-         (uint64_t(tile.head) * work.jobs + at) * work.job;
+         (uint64_t(tile.head) * work.jobs + job) * work.job;
 }
 
 // Scores of a part's rows of K; those of dense rows with the first.
-void CodedAttention::score(const Tile& tile, uint32_t part, uint32_t at) {
+void CodedAttention::score(const Tile& tile, uint32_t part, uint32_t job) {
   if (part == 0) ops_.run("attn_scores", ops_.table().attn_scores, &tile.group, tile.head, 1u, &a_->q, tile.scores);
   const auto spans = tile.spans(SLUICE_KEY);
   const Part p = nth_part(spans, part);
   if (p.count == 0) return;
-  float* const queries = job_work(tile, at);
+  float* const queries = work_of(tile, job);
   for (uint32_t first = 0; first < tile.queries(); first += SLUICE_TILE) {
     const uint32_t n = std::min(SLUICE_TILE, tile.queries() - first);
     // A tile's queries lie one after another; those of a single token do so in the batch already.
@@ -230,7 +235,7 @@ void CodedAttention::score(const Tile& tile, uint32_t part, uint32_t at) {
       for (uint32_t i = 0; i < n; i++)
         std::copy_n(tile.at(a_->q, first + i), tile.head_dim, queries + uint64_t(i) * tile.head_dim);
     }
-    call(tile, SLUICE_KEY, p.first, p.count, first, n, from, at);
+    call(tile, SLUICE_KEY, p.first, p.count, first, n, from, job);
   }
 }
 
@@ -241,20 +246,20 @@ void CodedAttention::weigh(const Tile& tile) {
 }
 
 // The weighted sums of a part's rows of V into an output of its own.
-void CodedAttention::mix(const Tile& tile, uint32_t part, uint32_t at) {
+void CodedAttention::mix(const Tile& tile, uint32_t part, uint32_t job, uint32_t output) {
   const auto spans = tile.spans(SLUICE_VALUE);
   const Part p = nth_part(spans, part);
   if (p.count == 0) return;
-  float* const sums = output(tile, at);
+  float* const sums = output_of(tile, output);
   std::fill_n(sums, uint64_t(tile.queries()) * tile.head_dim, 0.0f);
   for (uint32_t first = 0; first < tile.queries(); first += SLUICE_TILE)
     call(tile, SLUICE_VALUE, p.first, p.count, first, std::min(SLUICE_TILE, tile.queries() - first),
-         sums + uint64_t(first) * tile.head_dim, at);
+         sums + uint64_t(first) * tile.head_dim, job);
 }
 
-void CodedAttention::add_output(const Tile& tile, uint32_t part, uint32_t at) {
+void CodedAttention::add_output(const Tile& tile, uint32_t part, uint32_t output) {
   if (nth_part(tile.spans(SLUICE_VALUE), part).count == 0) return;
-  const float* sums = output(tile, at);
+  const float* sums = output_of(tile, output);
   for (uint32_t i = 0; i < tile.queries(); i++, sums += tile.head_dim) {
     float* const to = tile.at(a_->mix, i);
     for (uint32_t c = 0; c < tile.head_dim; c++) to[c] += sums[c];
@@ -267,12 +272,12 @@ void CodedAttention::finish(const Tile& tile) {
 }
 
 void CodedAttention::call(const Tile& tile, uint32_t side, uint32_t first_span, uint32_t spans, uint32_t first_query,
-                          uint32_t queries, float* x, uint32_t at) {
+                          uint32_t queries, float* x, uint32_t job) {
   const Instance& codec = *tile.of.cache->policy().layers[tile.layer].codec[side];
   const auto& verbs = codec.table<sluice_codec>();
   const uint64_t slots = tile.group.max_slots;
   float* const scores = tile.lane_scores() + first_query * slots;
-  float* const scratch = job_work(tile, at) + round_up(uint64_t(SLUICE_TILE) * tile.head_dim);
+  float* const scratch = work_of(tile, job) + round_up(uint64_t(SLUICE_TILE) * tile.head_dim);
   const sluice_tile t{tile.layer, tile.head, queries, spans, tile.spans(side).data() + first_span, slots, scratch};
   if (side == SLUICE_KEY && verbs.dot)
     codec.call("dot", verbs.dot, &t, x, scores);
