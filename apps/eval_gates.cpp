@@ -67,8 +67,10 @@ const Field* find_field(std::string_view name) {
   return found == std::end(kFields) ? nullptr : found;
 }
 
-bool has(const Field& field, const EvalRow& row, const MetricRow& m) {
-  return field.rows == kAll || (field.rows == kCounts ? m.metric.counts() : row.generates);
+// Whether the gate is one on this row's metric; `field`: what find_field() says of it.
+bool concerns(const Gate& gate, const Field* field, const EvalRow& row, const MetricRow& m) {
+  if (!field) return m.metric.name == gate.field;
+  return field->rows == kAll || (field->rows == kCounts ? m.metric.counts() : row.generates);
 }
 
 }  // namespace
@@ -103,7 +105,7 @@ bool any_row_has(const Gate& gate, std::span<const EvalRow> rows) {
   const Field* field = find_field(gate.field);
   for (const EvalRow& row : rows)
     for (const MetricRow& m : row.metrics)
-      if (field ? has(*field, row, m) : m.metric.name == gate.field) return true;
+      if (concerns(gate, field, row, m)) return true;
   return false;
 }
 
@@ -114,7 +116,7 @@ int judge(std::span<const Gate> gates, const std::string& who, std::span<const E
     for (const EvalRow& row : rows) {
       if (row.depth > 0) continue;
       for (const MetricRow& m : row.metrics) {
-        if (field ? !has(*field, row, m) : m.metric.name != gate.field) continue;
+        if (!concerns(gate, field, row, m)) continue;
         const std::string name = fmt::format("{}{} {}", who.empty() ? "" : who + " ", row.name, m.metric.key());
         if (!passes(gate, name, field ? field->of(row, m) : m.value)) code = kExitGate;
       }

@@ -233,11 +233,16 @@ Code load_kernels() {
 }
 
 Code open(uint32_t device, DeviceFacts* all) {
+  CUdevice id = 0;
+  if (const Code code = driver().device(&id, int(device))) return code;
+  if (current.context && current.id == id) return facts(all);  // its kernels are loaded once
   current = {};
-  if (const Code code = driver().device(&current.id, int(device))) return code;
-  if (const Code code = driver().retain(&current.context, current.id)) return code;
-  if (const Code code = facts(all)) return code;
-  return load_kernels();
+  current.id = id;
+  Code code = driver().retain(&current.context, id);
+  if (code == kFine) code = facts(all);
+  if (code == kFine) code = load_kernels();
+  if (code != kFine) current = {};
+  return code;
 }
 
 // ---- memory -----------------------------------------------------------------------------------------
