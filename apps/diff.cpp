@@ -106,15 +106,6 @@ ScoredRun read_run(Side& side, const StoredRun& stored) {
   return run;
 }
 
-void note_differences(const RunRecord& a, const RunRecord& b, std::vector<std::string>& names) {
-  std::map<std::string, std::pair<std::string, std::string>> values;
-  for (const auto& [name, value] : a.identity) values[name].first = value;
-  for (const auto& [name, value] : b.identity) values[name].second = value;
-  values["task version"] = {a.task_version, b.task_version};
-  for (const auto& [name, both] : values)
-    if (both.first != both.second && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-}
-
 PolicyDifference compare(Side& a, Side& b, const std::pair<std::string, std::string>& policies) {
   PolicyDifference result;
   result.a = policies.first, result.b = policies.second;
@@ -131,7 +122,7 @@ PolicyDifference compare(Side& a, Side& b, const std::pair<std::string, std::str
       continue;
     }
     scored_b.push_back(read_run(b, run)), scored_a.push_back(read_run(a, *other->second));
-    note_differences(other->second->record, run.record, result.identity);
+    add_differences(other->second->record, run.record, result.identity);
   }
   for (const auto& [task, run] : runs_a)
     if (!runs_b.count(task)) only.push_back(task + " only in A");

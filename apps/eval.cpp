@@ -36,7 +36,8 @@ po::options_description eval_options() {
       "seed", text("S"), "of --draw (default 1234)")("max-tokens", text("N"),
                                                      "generate at most N tokens, where a task would have more")(
       "samples", text("FILE"), "questions by number, JSON as in {\"gsm8k_cot\": [0, 7]}")(
-      "shots", text("N"), "examples before each question, instead of the task's own number")(
+      "shots", text("N"),
+      "examples before each question, instead of the tasks' own number; of single tasks: gsm8k_cot=3,mmlu=0")(
       "passkey-words", text("N,..."), "lengths of the passkey task's texts, instead of its own")(
       "passkey-depths", text("X,..."), "where the key is hidden: 0 at the beginning, 1 at the end")(
       "data", text("DIR"), "the folder with the tasks' data (default: $SLUICE_DATA, ~/.cache/sluice/data)")(
@@ -48,7 +49,8 @@ po::options_description eval_options() {
       "probability")("fast-stop", "end a text where its score is settled, in tasks that say when it is")(
       "fail-if", po::value<std::vector<std::string>>()->composing()->value_name("GATE"),
       "exit 3 if a policy's figure is beyond, as in 'flips_lost>5' or 'difference_low<-0.03'; may repeat")(
-      "list", "show the tasks and end");
+      "list", "show the tasks and end; with --tasks, the groups and subtasks of these")(
+      "threads,t", text("N"), "short for --set backend.threads=N");
   options.add(precision_options("what backend.precision says, else fast"));
   return options;
 }
@@ -114,7 +116,7 @@ std::vector<TaskRequests> ask_all(const ChosenTasks& chosen, const Tokenizer& to
 }
 
 // A gate on a metric that no task has would never fail.
-void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, const Policies& policies, bool fidelity) {
+void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, bool fidelity) {
   for (const Gate& gate : gates) {
     if (needs_fidelity(gate) && !fidelity)
       throw Error(fmt::format("eval: --fail-if '{}' needs --fidelity, which measures {}", gate.text, gate.field));
@@ -123,8 +125,6 @@ void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, const P
     });
     if (!some)
       throw Error(fmt::format("eval: no row can fail --fail-if '{}': no task here has {}", gate.text, gate.field));
-    if (compares(gate) && policies.entries.size() == 1)
-      throw Error(fmt::format("eval: no row can fail --fail-if '{}': the only policy is the baseline", gate.text));
     std::vector<std::string> metrics;
     for (const Task& task : chosen.tasks)
       for (const std::string& key : task.metrics) metrics.push_back(key.substr(0, key.find(',')));
@@ -134,31 +134,40 @@ void check_gates(std::span<const Gate> gates, const ChosenTasks& chosen, const P
   }
 }
 
-void print_plan(const MemoryPlan& plan, uint32_t batch) {
+// What compares needs something beside the baseline.
+void check_comparisons(std::span<const Gate> gates, const Policies& policies, bool fidelity) {
+  if (policies.entries.size() > 1) return;
+  for (const Gate& gate : gates)
+    if (compares(gate))
+      throw Error(fmt::format("eval: no row can fail --fail-if '{}': the only policy is the baseline", gate.text));
+  if (fidelity) throw Error("eval: --fidelity holds policies against the baseline, and the baseline is the only one");
+}
+
+void print_plan(const MemoryPlan& plan) {
   fmt::print(stderr,
              "sluice: memory at most {}: weights {}, activations {}, caches of {} sequence{} {}, shared prefixes {}, "
              "in passing {}, work space {}\n",
-             human_bytes(plan.total()), human_bytes(plan.weights), human_bytes(plan.activations), batch,
-             batch == 1 ? "" : "s", human_bytes(plan.caches), human_bytes(plan.snapshots), human_bytes(plan.passing),
-             human_bytes(plan.workspace));
+             human_bytes(plan.total()), human_bytes(plan.weights), human_bytes(plan.activations), plan.rows,
+             plan.rows == 1 ? "" : "s", human_bytes(plan.caches), human_bytes(plan.snapshots),
+             human_bytes(plan.passing), human_bytes(plan.workspace));
 }
 
 class Evaluation {
  public:
   Evaluation(Session& s, const Words& words, const EvalConfig& eval, ChosenTasks chosen, std::span<const Gate> gates)
       : s_(s), words_(words), chosen_(std::move(chosen)), free_(0) {
-    load_model(s_, 0, false);
-    Engine& engine = *s_.engine;
-    free_ = engine.device().memory_free;
-    policies_ = make_policies(s_, words);
-    check_gates(gates, chosen_, policies_, words.has("fidelity"));
     EvalWork::How how;
     how.options.exact = wants_exact(words, s_.configs.front());
     how.options.score_window = eval.score_window;
     how.options.stop = &interrupt_flag();
-    if (words.has("fidelity") && policies_.entries.size() == 1)
-      throw Error("eval: --fidelity holds policies against the baseline, and the baseline is the only one");
     how.fast_stop = words.has("fast-stop"), how.resume = words.has("resume"), how.folder = words.text("out");
+    const int64_t rows = words.integer("batch", eval.batch, words.has("batch") ? 1 : 0, 65536);
+    check_gates(gates, chosen_, words.has("fidelity"));
+    load_model(s_, 0, false);
+    Engine& engine = *s_.engine;
+    free_ = engine.device().memory_free;
+    policies_ = make_policies(s_, words);
+    check_comparisons(gates, policies_, words.has("fidelity"));
     RequestOptions options;
     options.context = std::min(engine.context(), engine.hyper().context);
     options.fast_stop = how.fast_stop, options.truncate = words.has("truncate");
@@ -170,7 +179,11 @@ class Evaluation {
     std::vector<TaskRequests> asked = ask_all(chosen_, engine.tokenizer(), options);
     store_.emplace(Store::to_write(words.text("out")));  // nothing is made on the disk before all else is sound
     work_ = std::make_unique<EvalWork>(engine, *store_, policies_.entries, std::move(asked), how);
-    const int64_t rows = words.integer("batch", eval.batch, words.has("batch") ? 1 : 0, 65536);
+    if (const EvalWork::Others& others = work_->others(); others.samples > 0)
+      fmt::print(stderr,
+                 "sluice: {} also holds {} samples of these tasks and policies from other settings ({}); they stay and "
+                 "are not part of this run\n",
+                 Store::file_in(how.folder).string(), others.samples, join(others.differ_in));
     result_.batch = rows > 0 ? uint32_t(rows) : work_->most_rows(free_);
   }
 
@@ -179,19 +192,24 @@ class Evaluation {
   // Runs what is left. True if all of it was done.
   bool run(const std::function<void()>& publish_part) {
     if (work_->done() > 0)
-      fmt::print(stderr, "sluice: {} samples are there already, {} are to be made\n", work_->done(), work_->left());
+      fmt::print(stderr, "sluice: {} sample{} there already, {} to be made\n", work_->done(),
+                 work_->done() == 1 ? " is" : "s are", work_->left());
     if (work_->left() > 0) {
       const MemoryPlan plan = work_->plan(result_.batch);
       if (plan.total() > free_) refuse(plan);
       result_.planned_bytes = plan.total();
-      print_plan(plan, result_.batch);
+      print_plan(plan);
     }
     EvalWork::Result done;
     const HangGuard::Block kept(*s_.hang_guard);
     s_.hang_guard->keep(publish_part);
     try {
       work_->run(result_.batch, done);
-      if (!done.interrupted && words_.has("fidelity")) done.interrupted = !work_->force_answers(free_);
+      if (!done.interrupted && words_.has("fidelity")) {
+        led_through_all_ = false;
+        led_through_all_ = work_->force_answers(free_);
+        done.interrupted = !led_through_all_;
+      }
     } catch (const Error&) {
       take(done);
       publish_part();
@@ -200,7 +218,8 @@ class Evaluation {
     }
     take(done);
     if (done.answered > 0)
-      fmt::print(stderr, "sluice: {} samples in {:.1f} s{}; caches took {} at most\n", done.answered, done.seconds,
+      fmt::print(stderr, "sluice: {} sample{} in {:.1f} s{}; caches took {} at most\n", done.answered,
+                 done.answered == 1 ? "" : "s", done.seconds,
                  done.generated > 0 ? fmt::format(", {} tokens generated, {:.1f} tok/s", done.generated,
                                                   double(done.generated) / done.seconds)
                                     : "",
@@ -221,6 +240,7 @@ class Evaluation {
     std::vector<ScoredRun> baseline;
     for (size_t p = 0; p < policies_.entries.size(); p++)
       if (policies_.entries[p].reference) baseline = work_->scored(p);
+    uint64_t answered = 0;
     for (size_t p = 0; p < policies_.entries.size(); p++) {
       const EvalEntry& entry = policies_.entries[p];
       EvalPolicyResult& policy = result_.policies.emplace_back();
@@ -228,7 +248,13 @@ class Evaluation {
       const std::vector<ScoredRun> own = entry.reference ? std::vector<ScoredRun>{} : work_->scored(p);
       const std::vector<ScoredRun>& runs = entry.reference ? baseline : own;
       policy.rows = eval_rows(runs, baseline), policy.kv = mean_bytes(runs);
+      for (const ScoredRun& run : runs) answered += run.samples.size();
     }
+    const uint64_t all = work_->done() + work_->left();
+    result_.complete = answered == all && led_through_all_;
+    result_.note = answered < all      ? fmt::format("Partial: {} of {} samples are there.", answered, all)
+                   : !led_through_all_ ? "Partial: not every policy was led through all of the baseline's answers."
+                                       : "";
     return result_;
   }
 
@@ -260,6 +286,7 @@ class Evaluation {
   ChosenTasks chosen_;
   std::optional<Store> store_;
   uint64_t free_;
+  bool led_through_all_ = true;  // as far as --fidelity asks for that
   Policies policies_;
   std::unique_ptr<EvalWork> work_;
   EvalResult result_;
@@ -280,7 +307,7 @@ int run_eval(std::span<const std::string> args) {
   if (!words) return kExitOk;
   const Format format = parse_format(output_format(*words));
   if (words->has("list")) {
-    write_stdout(task_list(format));
+    write_stdout(task_list(words->list("tasks"), format));
     return kExitOk;
   }
   if (words->text("out").empty()) throw Error("eval: needs --out DIR, where samples are kept (see `sluice help eval`)");

@@ -24,6 +24,12 @@ struct Field {
   Of rows = kAll;
   bool forces = false;  // measured with --fidelity only
 };
+// Figures of a metric; all others are of a row, whatever its metrics.
+constexpr std::string_view kOfMetric[] = {"difference", "difference_low", "difference_high", "flips_lost",
+                                          "flips_won",  "mcnemar_p",      "invalid"};
+bool of_metric(const Field* field) {
+  return !field || std::find(std::begin(kOfMetric), std::end(kOfMetric), field->name) != std::end(kOfMetric);
+}
 double flips_of(const MetricRow& m, uint64_t Flips::*way) {
   return m.difference.flips ? double(*m.difference.flips.*way) : kUnknown;
 }
@@ -117,8 +123,10 @@ int judge(std::span<const Gate> gates, const std::string& who, std::span<const E
       if (row.depth > 0) continue;
       for (const MetricRow& m : row.metrics) {
         if (!concerns(gate, field, row, m)) continue;
-        const std::string name = fmt::format("{}{} {}", who.empty() ? "" : who + " ", row.name, m.metric.key());
+        std::string name = (who.empty() ? "" : who + " ") + row.name;
+        if (of_metric(field)) name += " " + m.metric.key();
         if (!passes(gate, name, field ? field->of(row, m) : m.value)) code = kExitGate;
+        if (!of_metric(field)) break;
       }
     }
   }

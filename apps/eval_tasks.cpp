@@ -139,6 +139,64 @@ std::vector<double> numbers(const Words& words, const char* option, double low, 
   return list;
 }
 
+// "3" for all tasks, "gsm8k_cot=3" for one, or several of these with commas between them.
+void set_shots(const Words& words, TaskOptions& options) {
+  if (!words.has("shots")) return;
+  const std::string given = words.text("shots");
+  for (const std::string_view part : split(given, ',')) {
+    const size_t equals = part.find('=');
+    const std::string_view number = equals == part.npos ? part : part.substr(equals + 1);
+    uint32_t count = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), count);
+    const bool good = !number.empty() && error == std::errc() && end == number.data() + number.size() && count <= 1000;
+    if (!good || equals == 0)
+      throw Error(fmt::format("eval: --shots takes a number of examples up to 1000, or TASK=N,..., not \"{}\"",
+                              printable(given)));
+    if (equals == part.npos)
+      options.shots = count;
+    else
+      options.task_shots[std::string(part.substr(0, equals))] = count;
+  }
+}
+
+// An option that no task heeds would be a misunderstanding.
+void check_options(const Words& words, const ChosenTasks& chosen) {
+  std::vector<std::string> names;
+  bool passkey = false;
+  for (const Task& task : chosen.tasks) {
+    passkey |= task.file->data.reader == "passkey";
+    names.push_back(task.name);
+    if (task.file->name != task.name) names.push_back(task.file->name);
+  }
+  for (const auto& [name, count] : chosen.options.task_shots)
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      throw Error(fmt::format("eval: --shots {}={}: \"{}\" is not among the tasks of this run{}", printable(name),
+                              count, printable(name), did_you_mean(name, names)));
+  for (const char* option : {"passkey-words", "passkey-depths"})
+    if (words.has(option) && !passkey)
+      throw Error(fmt::format("eval: --{} is the passkey task's, which is not among those of this run: {}", option,
+                              join(names)));
+}
+
+std::string parts_list(std::span<const std::string> lists, Format format) {
+  Table table{"parts", {{"task", "task", false}, {"part", "group or subtask", false}}, {}};
+  const std::vector<TaskListing> tasks = list_tasks({});
+  for (const std::string& list : lists)
+    for (const std::string_view name : split(list, ',')) {
+      const auto task = std::find_if(tasks.begin(), tasks.end(), [&](const TaskListing& t) { return t.name == name; });
+      if (task == tasks.end()) {
+        std::vector<std::string> known;
+        for (const TaskListing& t : tasks) known.push_back(t.name);
+        throw Error(fmt::format("eval: --list knows no task \"{}\"{}", printable(name),
+                                did_you_mean(std::string(name), known)));
+      }
+      for (const std::string& group : task->groups) table.rows.push_back({task->name, group});
+      for (const std::string& subtask : task->subtasks) table.rows.push_back({task->name, subtask});
+      if (task->groups.empty() && task->subtasks.empty()) table.rows.push_back({task->name, Cell()});
+    }
+  return write_table(table, format);
+}
+
 bool same(const EvalConfig& a, const EvalConfig& b) {
   return a.tasks == b.tasks && a.protocol == b.protocol && a.data == b.data && a.limit == b.limit &&
          a.batch == b.batch && a.score_window == b.score_window;
@@ -175,13 +233,14 @@ ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval) {
     options.limit = eval.limit;
   for (const double n : numbers(words, "passkey-words", 1, 1 << 20)) options.passkey_words.push_back(uint32_t(n));
   options.passkey_depths = numbers(words, "passkey-depths", 0, 1);
-  if (words.has("shots")) options.shots = uint32_t(words.integer("shots", 0, 0, 1000));
+  set_shots(words, options);
   std::vector<std::string> names = task_names(words, eval);
   if (eval.protocol == "gear") use_gear(names, options, eval);
   Samples samples;
   if (words.has("samples")) samples = read_samples(words.text("samples"));
   if (const auto all = samples.find(""); all != samples.end()) options.samples = all->second;
   chosen.tasks = load_tasks(names, options);
+  check_options(words, chosen);
   samples.erase("");
   take_samples(chosen.tasks, samples, options, words.text("samples"));
   const auto longest = uint32_t(words.integer("max-tokens", UINT32_MAX, 1, UINT32_MAX));
@@ -197,13 +256,17 @@ std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskO
   constexpr const char* kNone = "none of the examples before it can be left out";
   if (task.shots == 0) return kNone;
   TaskOptions fewer = options;
-  fewer.samples = {subtask.documents.front().id}, fewer.limit.reset();
+  fewer.samples.clear(), fewer.limit.reset(), fewer.limit_share.reset(), fewer.task_shots.clear();
+  for (const Document& document : subtask.documents) fewer.samples.push_back(document.id);
   const std::string name = reload_name(task, subtask);
+  const auto shorter = [](const Document& a, const Document& b) { return a.prompt.size() < b.prompt.size(); };
   for (uint32_t shots = task.shots; shots-- > 0;) {
     fewer.shots = shots;
     try {
       const Task reduced = load_task(name, fewer);
-      if (document_tokens(reduced, reduced.subtasks.at(0).documents.at(0), tokenizer) <= context)
+      const std::vector<Document>& documents = reduced.subtasks.at(0).documents;
+      const Document& shortest = *std::min_element(documents.begin(), documents.end(), shorter);
+      if (document_tokens(reduced, shortest, tokenizer) <= context)
         return fmt::format("show fewer examples ({} of its {} fit: --shots {})", shots, task.shots, shots);
     } catch (const Error&) {
       return kNone;  // a published prompt is one piece
@@ -212,7 +275,8 @@ std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskO
   return "no number of examples fits";
 }
 
-std::string task_list(Format format) {
+std::string task_list(std::span<const std::string> names, Format format) {
+  if (!names.empty()) return parts_list(names, format);
   Table table{"tasks",
               {{"task", "task", false},
                {"about", "about", false},

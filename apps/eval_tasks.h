@@ -24,11 +24,13 @@ struct ChosenTasks {
 };
 // Error where nothing says which tasks, and whatever load_tasks() finds wrong.
 ChosenTasks choose_tasks(const Words& words, const EvalConfig& eval);
-// How many of the task's examples would fit the context, in words: "or show fewer examples: 5 fit (--shots 5)".
+// How many of the task's examples would fit the context before its shortest document, in words: "show fewer examples (5
+// of its 8 fit: --shots 5)".
 std::string shots_that_fit(const Task& task, const Subtask& subtask, const TaskOptions& options,
                            const Tokenizer& tokenizer, uint32_t context);
 
-// What `sluice eval --list` prints.
-std::string task_list(Format format);
+// What `sluice eval --list` prints: all tasks, or those that `names` (lists with commas) asks for with a row for each
+// of their groups and subtasks. Error if there is no such task.
+std::string task_list(std::span<const std::string> names, Format format);
 
 }  // namespace sluice

@@ -50,6 +50,7 @@ std::vector<std::string> Words::overrides() const {
   std::vector<std::string> settings = list("set");
   // Relative to where the command is given, as every path on a command line.
   if (has("model")) settings.push_back("model.path=" + toml_text(text("model")));
+  if (has("threads")) settings.push_back(fmt::format("backend.threads={}", integer("threads", 0, 0, 1024)));
   return settings;
 }
 

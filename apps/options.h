@@ -45,7 +45,7 @@ class Words {
   std::string choice(const char* option, const char* fallback, const char* choices) const;
   std::vector<std::string> list(const char* option) const;  // of a repeatable option
 
-  std::vector<std::string> overrides() const;  // --set and --model
+  std::vector<std::string> overrides() const;  // --set, --model and --threads
 };
 
 // Empty when --help was asked for; it is printed then. Throws Error for anything wrong.

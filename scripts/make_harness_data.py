@@ -11,7 +11,8 @@ tests/data/tasks/scores.jsonl    texts, and what the harness's filters and metri
 tests/data/tasks/python.json     Python's random, re and str on chosen arguments
 tests/data/tasks/statistics.json what SciPy and the harness say of figures
 
-Generations are made from templates with a seed. FILE.jsonl adds real ones: {"task", "target", "choices", "text"} a line.
+Generations are made from templates with a seed. FILE.jsonl adds real ones: {"task", "document", "text"} a line, the document as
+the data has it.
 """
 import argparse
 import csv

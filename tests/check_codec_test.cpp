@@ -51,6 +51,10 @@ INSTANTIATE_TEST_SUITE_P(Bad, CodecCheck, ::testing::ValuesIn(kBadCodecs),
                          [](const auto& info) { return std::string(info.param.library); });
 
 TEST_P(CodecCheck, FailsExactlyWhatItBreaks) {
+#if defined(__SANITIZE_THREAD__)
+  if (std::string(GetParam().library) == "static_buffer")
+    GTEST_SKIP() << "the sanitizer ends the race before the check can see what it does";
+#endif
   ThreadPool pool(1);
   const std::filesystem::path folder[] = {std::filesystem::path(SLUICE_BAD_CODECS) / GetParam().library};
   Registry registry(folder, pool);

@@ -167,7 +167,7 @@ TEST_F(CliEval, TheTableHasTheHarnesssColumns) {
   const Outcome csv = adds({"--limit", "4", "--out", path("out"), "--resume", "-o", "csv"});
   ASSERT_EQ(csv.code, 0) << csv.err;
   EXPECT_THAT(csv.err,
-              AllOf(HasSubstr("12 samples are there already, 0 are to be made"), Not(HasSubstr("memory at most"))));
+              AllOf(HasSubstr("12 samples are there already, 0 to be made"), Not(HasSubstr("memory at most"))));
   EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 4);
   EXPECT_THAT(csv.out, AllOf(HasSubstr("flips_lost,flips_won,mcnemar_p"), HasSubstr(",kv_by_kind_codes,")));
 }
@@ -180,7 +180,7 @@ TEST_F(CliEval, AResumedRunIsTheUndisturbedOne) {
   EXPECT_THAT(again.err, AllOf(HasSubstr("holds 2 samples of adds under full already"), HasSubstr("--resume")));
   const Outcome resumed = adds({"--limit", "6", "--out", path("parts"), "--batch", "3", "--resume"});
   ASSERT_EQ(resumed.code, 0) << resumed.err;
-  EXPECT_THAT(resumed.err, HasSubstr("6 samples are there already, 12 are to be made"));
+  EXPECT_THAT(resumed.err, HasSubstr("6 samples are there already, 12 to be made"));
   // Two questions share more than six do, which their own pieces' peak shows: those are not compared.
   const auto answers = [&](const std::string& out) {
     std::vector<std::string> all;
@@ -282,7 +282,7 @@ TEST_F(CliEval, GatesJudgePoliciesNotTheBaseline) {
   EXPECT_EQ(failed.code, 0) << failed.err;  // the baseline's is 1
   const Outcome differs = with("diverged>0");
   EXPECT_EQ(differs.code, 3);
-  EXPECT_THAT(differs.err, HasSubstr("evicted adds exact_match,last does not pass: diverged is "));
+  EXPECT_THAT(differs.err, HasSubstr("evicted adds does not pass: diverged is "));
   const Outcome none = with("acc<0.5");
   EXPECT_EQ(none.code, 2);
   EXPECT_THAT(none.err, HasSubstr("none of these tasks has acc"));
@@ -329,7 +329,7 @@ TEST_F(CliEval, AnswersAreForcedThroughEveryPolicy) {
   const Outcome more =
       adds({"--limit", "6", "--out", path("out"), "--json", "--resume", "--fidelity", "--fail-if", "kld<1e9"});
   EXPECT_EQ(more.code, 3) << more.err;
-  EXPECT_THAT(more.err, HasSubstr("evicted adds exact_match,last does not pass: kld is "));
+  EXPECT_THAT(more.err, HasSubstr("evicted adds does not pass: kld is "));
   EXPECT_GT(json::parse(more.out)["policies"][1]["tasks"]["adds"]["fidelity"]["tokens"], spoken);
   const Outcome unmeasured = adds({"--limit", "4", "--out", path("other"), "--fail-if", "kld>1"});
   EXPECT_EQ(unmeasured.code, 2);
@@ -385,6 +385,18 @@ TEST_F(CliEval, PasskeysAreShownByLengthAndDepth) {
     EXPECT_EQ(row["paired"], 10);
   }
   EXPECT_EQ(tasks["passkey"]["samples"], 40);
+  const Outcome few = sampled({coded_, "--tasks", "passkey", "--passkey-words", "40", "--passkey-depths", "0,1",
+                               "--draw", "6", "-t", "2", "--out", path("few"), "-o", "jsonl"});
+  ASSERT_EQ(few.code, 0) << few.err;
+  std::istringstream lines(few.out);
+  std::map<std::string, json> parts;
+  for (std::string line; std::getline(lines, line);)
+    if (const json row = json::parse(line); row["policy"] == "coded" && row["level"] == 1) parts[row["part"]] = row;
+  ASSERT_EQ(parts.size(), 2u) << few.out;
+  for (const char* part : {"words=40, depth=0.0", "words=40, depth=1.0"}) {
+    EXPECT_EQ(parts[part]["samples"], 3);
+    EXPECT_EQ(parts[part]["total"], 10);
+  }
   // Not among the harness's tasks.
   for (const auto& entry : std::filesystem::directory_iterator(folder_ / "out" / "tiny@coded"))
     if (entry.path().filename().string().starts_with("results_")) {
@@ -435,6 +447,18 @@ TEST_F(CliEval, TasksAreListed) {
   EXPECT_EQ(tasks["gsm8k_cot"]["protocol"], "lm-eval");
   EXPECT_TRUE(tasks["gsm8k_cot"]["unverified"].is_null());
   EXPECT_TRUE(tasks["gsm8k"]["unverified"].is_string());
+  const Outcome parts = sluice({"eval", "--list", "--tasks", "mmlu,gsm8k_cot", "-o", "csv"});
+  EXPECT_THAT(parts.out, AllOf(HasSubstr("mmlu,mmlu_stem\r\n"), HasSubstr("mmlu,mmlu_anatomy\r\n")));
+  EXPECT_EQ(sluice({"eval", "--list", "--tasks", "mmul"}).code, 2);
+}
+
+TEST_F(CliEval, AnotherRunOfTheSamePolicyIsMentioned) {
+  ASSERT_EQ(adds({"--limit", "2", "--out", path("out")}).code, 0);
+  const Outcome other = adds({"--limit", "3", "--out", path("out"), "--resume", "--precision", "exact", "--json"});
+  ASSERT_EQ(other.code, 0) << other.err;
+  EXPECT_THAT(other.err, HasSubstr("also holds 6 samples of these tasks and policies from other settings (precision)"));
+  EXPECT_EQ(json::parse(other.out)["complete"], true);
+  EXPECT_THAT(adds({"--limit", "3", "--out", path("new")}).err, Not(HasSubstr("other settings")));
 }
 
 // ---- what is refused
@@ -464,6 +488,24 @@ TEST_F(CliEvalRefusal, UnknownTasksAreSuggested) {
   EXPECT_THAT(refusal({coded_, "--tasks", "adds,,"}), HasSubstr("empty name"));
 }
 
+// Before a model is looked for: there is none.
+TEST_F(CliEvalRefusal, OptionsAreCheckedFirst) {
+  const auto said = [&](std::vector<std::string> words) {
+    words.insert(words.end(), {"--tasks", path("adds.toml"), "--data", folder_.path().string()});
+    words.insert(words.begin(), coded_);
+    std::filesystem::remove(folder_ / "tiny.gguf");
+    return refusal(words);
+  };
+  EXPECT_THAT(said({"--precision", "fastt"}), HasSubstr("did you mean \"fast\"?"));
+  EXPECT_THAT(said({"--batch", "0"}), HasSubstr("--batch 0 is out of range"));
+  EXPECT_THAT(said({"--fail-if", "kld>0.1"}), HasSubstr("needs --fidelity"));
+  EXPECT_THAT(said({"--passkey-depths", "0"}), HasSubstr("--passkey-depths is the passkey task's"));
+  EXPECT_THAT(said({"--shots", "addds=0"}), HasSubstr("did you mean \"adds\"?"));
+  EXPECT_THAT(said({"--shots", "1,x"}), HasSubstr("--shots takes a number"));
+  EXPECT_THAT(said({"-t", "x"}), HasSubstr("--threads takes an integer"));
+  EXPECT_THAT(said({"--set", "name=\"a\\u001bb\""}), HasSubstr("a policy cannot be called \"a\\x1Bb\""));
+}
+
 TEST_F(CliEvalRefusal, AContextTooSmallForTheExamplesSaysHowManyFit) {
   const std::string said =
       refusal({coded_, "--tasks", "gsm8k_cot", "--data", sample_data(), "--set", "model.context=1500"});
@@ -475,6 +517,14 @@ TEST_F(CliEvalRefusal, AContextTooSmallForTheExamplesSaysHowManyFit) {
   const Outcome fits = sampled({coded_, "--tasks", "gsm8k_cot", "--shots", shots, "--limit", "1", "--out", path("fits"),
                                 "--set", "model.context=1500"});
   EXPECT_EQ(fits.code, 0) << fits.err;
+  // The first of these two fits with no number of examples, the second with some.
+  write_task(0);
+  std::ofstream(folder_ / "adds.jsonl") << fmt::format(
+      "{{\"question\": \"{:0>3000}\", \"answer\": \"1\"}}\n{{\"question\": \"q\", \"answer\": \"1\"}}\n", 1);
+  std::ofstream(folder_ / "adds.toml", std::ios::app) << "[shots]\ncount = 1\nsplit = \"test\"\n";
+  EXPECT_THAT(
+      refusal({coded_, "--tasks", path("adds.toml"), "--data", folder_.path().string(), "--set", "model.context=400"}),
+      HasSubstr("show fewer examples (0 of its 1 fit: --shots 0)"));
   EXPECT_THAT(refusal({coded_, "--tasks", "gsm8k_cot", "--data", sample_data(), "--set", "model.context=256"}),
               HasSubstr("256 tokens are to be generated, but the context has 256"));
   const Outcome cut = sampled({coded_, "--tasks", "gsm8k_cot", "--truncate", "--limit", "1", "--out", path("cut"),

@@ -132,7 +132,7 @@ TEST(StoreExport, FilesAreWholeAndNamedByTheTime) {
   std::vector<SampleRecord> samples{testing::sample(0), testing::sample(1)};
   samples[1].target = "a, \"b\"\nc";
   const ExportSamples of{"bbh_a", samples};
-  const auto results = write_export(folder.path(), "2026-01-31T17-05-09.123456", example(), {&of, 1});
+  const auto results = write_export(folder.path(), "2026-01-31T17-05-09.123456", example(), {&of, 1}).back();
   EXPECT_EQ(results, folder / "smol__2__a" / "results_2026-01-31T17-05-09.123456.json");
   EXPECT_EQ(read_file(results), results_json(example(), {&of, 1}));
   EXPECT_EQ(read_file(folder / "smol__2__a" / "samples_bbh_a_2026-01-31T17-05-09.123456.jsonl"),

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/tasks/draw.h"
 #include "core/tasks/task.h"
+#include "core/tasks/task_file.h"
 #include "support/scratch_folder.h"
 
 namespace sluice {
@@ -81,6 +82,7 @@ names = ["exact_match"]
 
 TEST(Tasks, DrawnDocumentsAreSpreadOverSubtasks) {
   Task whole;
+  whole.file = std::make_shared<TaskFile>();
   uint64_t all = 0;
   for (const uint32_t size : {40u, 3u, 1u, 25u, 131u}) {
     Subtask& subtask = whole.subtasks.emplace_back();
@@ -116,6 +118,32 @@ TEST(Tasks, DrawnDocumentsAreSpreadOverSubtasks) {
   ASSERT_EQ(times.size(), 12u);
   // 600 draws of 3 in 12: 150 each, with a deviation of sqrt(600 / 4 * 3 / 4) = 10.6; six of them are beyond chance.
   for (const auto& [id, n] : times) EXPECT_NEAR(n, 150, 64) << id;
+}
+
+// Six of thirty over three depths are two of each, drawn or the first ones.
+TEST(Tasks, PartsHaveTheirShareOfWhatIsAsked) {
+  TaskOptions options = sample();
+  options.passkey_words = {50};
+  options.passkey_depths = {0, 0.5, 1};
+  const auto by_depth = [](const Task& task) {
+    std::map<double, int> times;
+    for (const Document& document : task.subtasks[0].documents) times[document.fields["depth"]]++;
+    return times;
+  };
+  const std::map<double, int> two = {{0, 2}, {0.5, 2}, {1, 2}};
+  const Task whole = load_task("passkey", options);
+  EXPECT_EQ(whole.subtasks[0].part_totals,
+            (std::map<std::string, uint32_t>{
+                {"words=50, depth=0.0", 10}, {"words=50, depth=0.5", 10}, {"words=50, depth=1.0", 10}}));
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Task drawn = whole;
+    draw_documents(drawn, 6, seed);
+    EXPECT_EQ(by_depth(drawn), two) << seed;
+    EXPECT_TRUE(std::is_sorted(drawn.subtasks[0].documents.begin(), drawn.subtasks[0].documents.end(),
+                               [](const Document& a, const Document& b) { return a.id < b.id; }));
+  }
+  options.limit = 6;
+  EXPECT_EQ(by_depth(load_task("passkey", options)), two);
 }
 
 TEST(Tasks, ALimitMayBeAShare) {
@@ -235,6 +263,14 @@ TEST(Options, ChooseDocumentsAndShots) {
   options.shots = 9;
   EXPECT_THAT(complaint({"gsm8k_cot"}, options), HasSubstr("9 shots, but gsm8k_cot has 8 examples"));
   EXPECT_THAT(complaint({"gsm8k_cot_zeroshot"}, options), HasSubstr("has no examples to show"));
+  EXPECT_THAT(complaint({"passkey"}, options), HasSubstr("passkey.toml: passkey has no examples to show: its shots can "
+                                                         "only be 0, as in --shots passkey=0"));
+  options.shots = 1, options.task_shots = {{"mmlu", 2}, {"mmlu_anatomy", 3}, {"passkey", 0}};
+  EXPECT_EQ(load_task("mmlu_anatomy", options).shots, 3u);
+  options.task_shots.erase("mmlu_anatomy");
+  EXPECT_EQ(load_task("mmlu_anatomy", options).shots, 2u);
+  EXPECT_EQ(load_task("gsm8k_cot", options).shots, 1u);
+  EXPECT_EQ(load_task("passkey", options).shots, 0u);
 }
 
 TEST(Stops, CutInTurn) {
@@ -308,6 +344,15 @@ TEST(Mistakes, OfTemplatesThatTheDataDoNotFill) {
                      "[prompt]\ntext = \"{{questoin}}\"\ntarget = \"{{answer}}\"\n");
   EXPECT_THAT(task.complaint(), HasSubstr("own.toml:12:8: {{questoin}}: there is no field \"questoin\" (did you mean "
                                           "\"question\"?); there are: question, answer (in "));
+}
+
+TEST(Mistakes, OfRecordsThatAreNotAsked) {
+  const OwnTask task(
+      kHead + "kind = \"generate\"\n" + kData + "[prompt]\ntext = \"{{question}}\"\ntarget = \"{{answer}}\"\n",
+      "{\"question\": \"q\", \"answer\": \"B\"}\n{\"question\": \"q\"}\n");
+  TaskOptions options = task.options();
+  options.limit = 1;
+  EXPECT_THAT(sluice::complaint({task.file()}, options), HasSubstr("there is no field \"answer\""));
 }
 
 TEST(Mistakes, OfTooFewAnswers) {

@@ -313,6 +313,11 @@ Node layered(const Node* pipeline, const Node& layers) {
 Config parse_table(const Table& table, const std::string& name, const std::filesystem::path& file,
                    const Registry* registry, Mistakes& mistakes) {
   Parser parser{registry, mistakes, defaults()};
+  if (printable(name, std::string::npos) != name)
+    mistakes.add({file.empty() ? "--set name" : file.string()},
+                 fmt::format("a policy cannot be called \"{}\": tables and files have its name, so it is text without "
+                             "control characters; name = \"...\" gives another",
+                             printable(name)));
   parser.config.name = name;
   parser.config.file = file;
   parser.parse(table);

@@ -95,6 +95,7 @@ MemoryPlan plan_evaluation(Engine& engine, std::span<const EvalPolicy> policies,
   // It grows by a quarter more than is asked for; both precisions have one.
   plan.workspace = engine.workspace_bytes() + work * rows * sizeof(float) * 5 / 4 + 64;
   plan.workspace += uint64_t(rows) * engine.hyper().vocab * sizeof(float);  // logits that wait for their rows
+  plan.rows = rows;
   plan.caches = held * rows, plan.snapshots = shared.held;
   plan.passing = std::max(prompt, step * engine.registry().pool().threads());
   return plan;

@@ -25,6 +25,7 @@ struct EvalJob {
 // The most that a run takes, told before it begins. Memory that a backend takes for itself while it computes is not
 // among it.
 struct MemoryPlan {
+  uint32_t rows = 0;  // sequences that run together
   uint64_t weights = 0, activations = 0;
   uint64_t workspace = 0;  // of attention, tables of positions
   uint64_t caches = 0;     // of as many sequences as the batch has rows, at their largest

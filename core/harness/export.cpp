@@ -36,8 +36,11 @@ std::string task_config(const EvalRow& row, std::span<const TaskRequests> asked)
   if (task.kind == TaskKind::kGenerate)
     json["generation_kwargs"] = {{"until", task.stops}, {"do_sample", false}, {"max_gen_toks", task.max_tokens}};
   ordered_json& metrics = json["metric_list"] = ordered_json::array();
-  for (const MetricRow& m : row.metrics)
-    metrics.push_back({{"metric", m.metric.name}, {"higher_is_better", m.metric.higher_is_better()}});
+  for (const MetricRow& m : row.metrics) {
+    const ordered_json one = {{"metric", m.metric.name}, {"higher_is_better", m.metric.higher_is_better()}};
+    if (std::find(metrics.begin(), metrics.end(), one) == metrics.end())
+      metrics.push_back(one);  // once for all filters
+  }
   json["metadata"] = {{"version", ordered_json::parse(version_json(row.version))}, {"protocol", row.protocol}};
   return json.dump();
 }
@@ -108,7 +111,8 @@ std::vector<std::filesystem::path> export_results(EvalWork& work, const EvalResu
       for (size_t t = 0; t < texts.size(); t++)
         if (!texts[t].empty()) samples.push_back({work.asked()[t].subtask->name, texts[t]});
     }
-    files.push_back(write_export(order.folder, order.time, run, samples));
+    for (std::filesystem::path& file : write_export(order.folder, order.time, run, samples))
+      files.push_back(std::move(file));
   }
   return files;
 }

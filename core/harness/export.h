@@ -14,7 +14,7 @@ struct ExportOrder {
   bool samples = false;
   double began = 0;  // seconds since 1970
 };
-// Returns the files of results, one per policy that has any.
+// Returns the files, in the order in which they were written.
 std::vector<std::filesystem::path> export_results(EvalWork& work, const EvalResult& result, const ExportOrder& order);
 
 }  // namespace sluice

@@ -86,7 +86,7 @@ ordered_json eval_json(const EvalResult& result) {
   json["draw"] =
       result.draw ? ordered_json{{"count", *result.draw}, {"seed", result.draw_seed}} : ordered_json(nullptr);
   json["fast_stop"] = result.fast_stop;
-  json["note"] = clean_utf8(result.note);
+  json["complete"] = result.complete, json["note"] = clean_utf8(result.note);
   json["asked"] = result.asked, json["generated"] = result.generated, json["seconds"] = result.seconds;
   json["tok_s"] =
       result.generated > 0 ? number_or_null(double(result.generated) / result.seconds) : ordered_json(nullptr);

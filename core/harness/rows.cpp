@@ -234,7 +234,8 @@ void add_parts(std::vector<EvalRow>& rows, const ScoredRun& run, std::span<const
   for (const std::string& part : parts) {
     ScoredRun some = run;
     std::erase_if(some.samples, [&](const ScoredSample& s) { return s.part != part; });
-    some.info.total = some.samples.size();
+    const auto total = run.info.part_totals.find(part);
+    some.info.total = total == run.info.part_totals.end() ? some.samples.size() : total->second;
     rows.push_back(make_row({&some}, baseline));
     name_row(rows.back(), run.name + "[" + part + "]", part, depth);
     rows.back().part = true, rows.back().only_baseline = 0;

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
@@ -32,6 +34,7 @@ RunInfo run_info(const Task& task, const Subtask& subtask) {
   info.group_version = task.group_version, info.parts = task.file->parts;
   info.weight_by_size = task.weight_by_size, info.generates = task.kind == TaskKind::kGenerate;
   info.total = subtask.total;
+  info.part_totals.insert(subtask.part_totals.begin(), subtask.part_totals.end());
   for (size_t i = 0; i < task.metrics.size(); i++) {
     const std::string& key = task.metrics[i];
     const size_t comma = key.find(',');
@@ -55,6 +58,7 @@ std::string to_json(const RunInfo& info) {
                              {"chance", info.chance},
                              {"group_version", info.group_version},
                              {"parts", info.parts},
+                             {"part_totals", info.part_totals},
                              {"changes", info.changes},
                              {"weight_by_size", info.weight_by_size},
                              {"generates", info.generates},
@@ -67,6 +71,15 @@ std::string to_json(const RunInfo& info) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
+void add_differences(const RunRecord& a, const RunRecord& b, std::vector<std::string>& names) {
+  std::map<std::string, std::pair<std::string, std::string>> values;
+  for (const auto& [name, value] : a.identity) values[name].first = value;
+  for (const auto& [name, value] : b.identity) values[name].second = value;
+  values["task version"] = {a.task_version, b.task_version};
+  for (const auto& [name, both] : values)
+    if (both.first != both.second && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+}
+
 RunInfo read_run_info(const RunRecord& record) {
   try {
     const ordered_json json = ordered_json::parse(record.details);
@@ -76,6 +89,7 @@ RunInfo read_run_info(const RunRecord& record) {
     json.at("chance").get_to(info.chance), json.at("weight_by_size").get_to(info.weight_by_size);
     json.at("group_version").get_to(info.group_version), json.at("parts").get_to(info.parts);
     json.at("changes").get_to(info.changes);
+    if (json.contains("part_totals")) json.at("part_totals").get_to(info.part_totals);  // older stores have none
     json.at("generates").get_to(info.generates), json.at("reference").get_to(info.reference);
     json.at("total").get_to(info.total), json.at("token_bytes").get_to(info.token_bytes);
     json.at("model").get_to(info.model), json.at("settings").get_to(info.settings);

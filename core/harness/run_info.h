@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,10 @@ struct RunInfo {
   std::string unverified;
   uint32_t shots = 0;
   double chance = 0;
-  std::string group_version;         // of the task as a whole
-  std::vector<std::string> parts;    // fields of a record by which results are also shown
-  std::vector<std::string> changes;  // options that make this something else than the protocol
+  std::string group_version;                    // of the task as a whole
+  std::vector<std::string> parts;               // fields of a record by which results are also shown
+  std::map<std::string, uint64_t> part_totals;  // documents there are of each part, by its name
+  std::vector<std::string> changes;             // options that make this something else than the protocol
   bool weight_by_size = true, generates = false;
   bool reference = false;    // keeps all, as F16
   uint64_t total = 0;        // documents there are
@@ -41,6 +43,8 @@ struct RunInfo {
 std::vector<std::string> changes_of(const Task& task);
 RunInfo run_info(const Task& task, const Subtask& subtask);
 std::string to_json(const RunInfo& info);
+// What two runs of a task differ in, by the names of their identities; those that are known already are not repeated.
+void add_differences(const RunRecord& a, const RunRecord& b, std::vector<std::string>& names);
 // Error if it is not what to_json() wrote.
 RunInfo read_run_info(const RunRecord& record);
 

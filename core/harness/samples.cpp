@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/base/text.h"
 #include "core/report/significance.h"
 #include "core/report/statistics.h"
+#include "core/tasks/parts.h"
 
 namespace sluice {
 namespace {
@@ -15,19 +15,6 @@ std::string response_text(const std::string& responses) {
   const nlohmann::json json = nlohmann::json::parse(responses, nullptr, false);
   const nlohmann::json::json_pointer first("/0/0");
   return json.is_array() && json.contains(first) && json.at(first).is_string() ? json.at(first).get<std::string>() : "";
-}
-
-// "words=600, depth=0.25"
-std::string part_of(const SampleRecord& sample, const std::vector<std::string>& fields) {
-  if (fields.empty()) return "";
-  const nlohmann::json doc = nlohmann::json::parse(sample.doc, nullptr, false);
-  std::vector<std::string> values;
-  for (const std::string& field : fields) {
-    const auto found = doc.is_object() ? doc.find(field) : doc.end();
-    if (found == doc.end()) return "";
-    values.push_back(field + "=" + (found->is_string() ? found->get<std::string>() : found->dump()));
-  }
-  return join(values);
 }
 
 }  // namespace
@@ -45,7 +32,7 @@ ScoredSample scored_sample(const SampleRecord& sample, const RunInfo& info) {
                          nlohmann::json::parse(f.responses, nullptr, false) == nlohmann::json::array({wanted.fallback});
     }
   }
-  s.part = part_of(sample, info.parts);
+  if (!info.parts.empty()) s.part = part_name(nlohmann::ordered_json::parse(sample.doc, nullptr, false), info.parts);
   s.tokens = sample.tokens;
   s.truncated = sample.ended_by == "limit";
   s.degenerate = info.generates && degenerate(response_text(sample.responses));

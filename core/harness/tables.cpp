@@ -109,8 +109,9 @@ void append(std::vector<Field>& to, std::vector<Field> more) {
   for (Field& field : more) to.push_back(std::move(field));
 }
 
-std::vector<Field> fidelity_fields(const FidelityFigures& f, bool measured) {
-  const auto title = [&](const char* text) { return measured ? text : ""; };  // no column for people without figures
+// `titled`: people see them too, in a table of their own.
+std::vector<Field> fidelity_fields(const FidelityFigures& f, bool titled) {
+  const auto title = [&](const char* text) { return titled ? text : ""; };
   const std::string kld = divergence_text(f.kld_mean);
   return {
       {{"kld_mean", title("KLD")},
@@ -125,20 +126,14 @@ std::vector<Field> fidelity_fields(const FidelityFigures& f, bool measured) {
       {{"dp_rms", title("Δp rms")}, share(f.dp.rms)}};
 }
 
-bool forced(const EvalResult& result) {
-  for (const EvalPolicyResult& policy : result.policies)
-    for (const EvalRow& row : policy.rows)
-      if (row.fidelity.tokens > 0) return true;
-  return false;
-}
-
 std::vector<Field> fields_of(const EvalResult& result, const EvalPolicyResult& policy, const EvalRow& row,
                              const MetricRow& m) {
   std::vector<Field> fields = {
       {{"policy", "policy", false}, policy.policy},
       {{"reference", ""}, policy.reference},
       {{"task", "task", false}, row.name},
-      {{"depth", ""}, uint64_t(row.depth)},
+      {{"level", ""}, uint64_t(row.depth)},
+      {{"part", "", false}, row.part ? Cell(row.alias) : Cell()},
       {{"protocol", "protocol", false}, Cell(row.protocol, fmt::format("{} {}", row.protocol, row.version))},
       {{"version", "", false}, row.version},
       {{"shots", ""}, uint64_t(row.shots)},
@@ -157,7 +152,7 @@ std::vector<Field> fields_of(const EvalResult& result, const EvalPolicyResult& p
   else
     append(fields, difference_fields(MetricRow{}));
   fields.push_back({{"floor", ""}, m.floor});
-  append(fields, fidelity_fields(row.fidelity, forced(result)));
+  append(fields, fidelity_fields(row.fidelity, false));
   append(fields, costs(row));
   append(fields, {{{"invalid", "invalid"}, row.generates ? share(m.invalid) : Cell(std::monostate{}, "-")},
                   {{"degenerate", "degenerate"}, share(row.degenerate)},
@@ -193,6 +188,21 @@ void add_row(Table& table, std::vector<Field> fields) {
     for (const Field& field : fields) table.columns.push_back(field.column);
   std::vector<Cell>& cells = table.rows.emplace_back();
   for (Field& field : fields) cells.push_back(std::move(field.cell));
+}
+
+// Of the baseline's answers, led through each policy's cache; a row for all metrics of a task.
+Table fidelity_table(const EvalResult& result) {
+  Table table{"fidelity", {}, {}};
+  for (const EvalPolicyResult& policy : result.policies)
+    for (const EvalRow& row : policy.rows) {
+      if (row.fidelity.tokens == 0 || (row.depth > 0 && !row.part)) continue;
+      std::vector<Field> fields = {{{"policy", "policy", false}, policy.policy},
+                                   {{"task", "task", false}, row.name},
+                                   {{"tokens", "tokens"}, row.fidelity.tokens}};
+      append(fields, fidelity_fields(row.fidelity, true));
+      add_row(table, std::move(fields));
+    }
+  return table;
 }
 
 bool for_people(Format format) { return format == Format::kText || format == Format::kMarkdown; }
@@ -252,6 +262,10 @@ std::string eval_table(const EvalResult& result, Format format) {
                        baseline->policy);
   out += write_table(table, format);
   if (!for_people(format)) return out;
+  if (const Table forced = fidelity_table(result); !forced.rows.empty())
+    out += fmt::format("\n{}{}'s answers, token by token\n\n", format == Format::kMarkdown ? "### " : "",
+                       baseline ? baseline->policy : "the baseline") +
+           write_table(forced, format);
   out += footnotes(result);
   if (!result.note.empty()) out += "\n" + result.note + "\n";
   return out;
@@ -268,7 +282,7 @@ std::string difference_table(std::span<const PolicyDifference> differences, Form
             {{"a", "A", false}, pair.a},
             {{"b", "B", false}, pair.b},
             {{"task", "task", false}, Cell(row.name, std::string(row.depth, ' ') + row.name)},
-            {{"depth", ""}, uint64_t(row.depth)},
+            {{"level", ""}, uint64_t(row.depth)},
             {{"metric", "", false}, m.metric.name},
             {{"filter", "", false}, m.metric.filter},
             {{"", "metric", false},

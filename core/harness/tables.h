@@ -29,7 +29,8 @@ struct EvalResult {
   uint64_t planned_bytes = 0, cache_peak = 0;  // of the whole run; of caches, measured
   uint64_t asked = 0, generated = 0;           // in this run, without what was there already
   double seconds = 0;
-  std::string note;  // what the reader must know; may be empty
+  bool complete = true;  // all samples are there
+  std::string note;      // what the reader must know; may be empty
   std::vector<EvalPolicyResult> policies;
 
   const EvalPolicyResult* baseline() const;

@@ -47,8 +47,9 @@ EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> poli
     identity.emplace_back("fast_stop", how.fast_stop ? "yes" : "no");
     identities.push_back(std::move(identity));
   }
-  std::map<std::string, StoredRun> known;
-  for (StoredRun& run : store_.runs()) known[run.record.key()] = std::move(run);
+  const std::vector<StoredRun> stored = store_.runs();
+  std::map<std::string, const StoredRun*> known;
+  for (const StoredRun& run : stored) known[run.record.key()] = &run;
   const sluice_geometry g = engine_.geometry();
   for (const TaskRequests& a : asked_) {
     const Task& task = *a.task;
@@ -67,8 +68,15 @@ EvalWork::EvalWork(Engine& engine, Store& store, std::span<const EvalEntry> poli
       info.token_bytes = uint64_t(4) * g.layers * g.kv_heads * g.head_dim;
       cell.record.details = to_json(info);
       const auto found = known.find(cell.record.key());
-      if (found != known.end() && found->second.samples > 0 && !how.resume)
-        throw Error(where_to_go_on(found->second, Store::file_in(how.folder)));
+      if (found != known.end() && found->second->samples > 0 && !how.resume)
+        throw Error(where_to_go_on(*found->second, Store::file_in(how.folder)));
+      for (const StoredRun& run : stored) {
+        if (run.samples == 0 || run.record.policy != cell.record.policy || run.record.task != cell.record.task)
+          continue;
+        if (found != known.end() && found->second == &run) continue;
+        others_.samples += run.samples;
+        add_differences(run.record, cell.record, others_.differ_in);
+      }
     }
   }
   for (size_t t = 0; t < asked_.size(); t++)

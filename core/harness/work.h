@@ -43,6 +43,12 @@ class EvalWork {
 
   uint64_t left() const { return left_; }  // samples to be made
   uint64_t done() const { return done_; }  // that were there
+  // Samples of the same tasks and policies that the store has from other settings, and what differs; none: 0.
+  struct Others {
+    uint64_t samples = 0;
+    std::vector<std::string> differ_in;
+  };
+  const Others& others() const { return others_; }
   // The most that any part of the run takes, at `batch` rows.
   MemoryPlan plan(uint32_t batch);
   // The largest of 16, 8, ... rows whose plan fits.
@@ -96,6 +102,7 @@ class EvalWork {
   std::vector<std::vector<EvalCell>> cells_;  // [subtasks][policies]
   std::map<size_t, std::map<uint64_t, std::string>> answer_keys_;
   EvalOptions options_;
+  Others others_;
   uint64_t left_ = 0, done_ = 0;
 };
 

@@ -221,19 +221,20 @@ std::string export_time() {
   return fmt::format("{:%Y-%m-%dT%H-%M-%S}.{:06}", fmt::localtime(std::time_t(micros / 1000000)), micros % 1000000);
 }
 
-std::filesystem::path write_export(const std::filesystem::path& folder, const std::string& time, const Export& run,
-                                   std::span<const ExportSamples> samples) {
+std::vector<std::filesystem::path> write_export(const std::filesystem::path& folder, const std::string& time,
+                                                const Export& run, std::span<const ExportSamples> samples) {
   const std::filesystem::path place = folder / sanitized(run.model_name);
   std::error_code error;
   std::filesystem::create_directories(place, error);
   if (error) throw Error(fmt::format("{}: cannot make this folder: {}", place.string(), error.message()), kExitFailed);
+  std::vector<std::filesystem::path> files;
   for (const ExportSamples& s : samples) {
-    write_file(place / fmt::format("samples_{}_{}.jsonl", s.task, time), samples_jsonl(s.samples));
-    write_file(place / fmt::format("samples_{}_{}.csv", s.task, time), samples_csv(s.samples));
+    const auto file = [&](const char* kind) { return place / fmt::format("samples_{}_{}.{}", s.task, time, kind); };
+    write_file(files.emplace_back(file("jsonl")), samples_jsonl(s.samples));
+    write_file(files.emplace_back(file("csv")), samples_csv(s.samples));
   }
-  const std::filesystem::path results = place / fmt::format("results_{}.json", time);
-  write_file(results, results_json(run, samples));
-  return results;
+  write_file(files.emplace_back(place / fmt::format("results_{}.json", time)), results_json(run, samples));
+  return files;
 }
 
 }  // namespace sluice

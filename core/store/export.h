@@ -57,9 +57,9 @@ std::string samples_jsonl(std::span<const SampleRecord> samples);
 std::string samples_csv(std::span<const SampleRecord> samples);
 
 // Each file appears complete or not at all, in folder/<model name>/; `time` is as in "2026-01-31T17-05-09.123456".
-// Returns the results file.
-std::filesystem::path write_export(const std::filesystem::path& folder, const std::string& time, const Export& run,
-                                   std::span<const ExportSamples> samples);
+// Returns the files, that of results last.
+std::vector<std::filesystem::path> write_export(const std::filesystem::path& folder, const std::string& time,
+                                                const Export& run, std::span<const ExportSamples> samples);
 std::string export_time();  // now, local
 
 }  // namespace sluice

@@ -122,7 +122,7 @@ void check_store(Database& database, bool thoroughly) {
   if (version != kStoreVersion)
     throw Error(
         fmt::format("{}: is a store of version {}, made by Sluice {}; this is Sluice {}, which knows version {}. "
-                    "Use that Sluice for it, or another output folder",
+                    "Use the program that made it, or another output folder",
                     name, version, database.text("SELECT sluice FROM made"), SLUICE_VERSION, kStoreVersion));
   if (!thoroughly) return;
   if (const std::string verdict = database.text("PRAGMA quick_check(1)"); verdict != "ok")

@@ -11,6 +11,7 @@
 #include "core/base/file.h"
 #include "core/base/json_file.h"
 #include "core/base/text.h"
+#include "core/tasks/parts.h"
 #include "core/tasks/passkey.h"
 #include "core/tasks/prepare.h"
 #include "core/tasks/shots.h"
@@ -134,8 +135,16 @@ class SubtaskMaker {
                                             ? passkey_records(passkey(), options_.seed)
                                             : read_records(task_, sources_.scored, sources_.labels);
     subtask_.total = uint32_t(records.size());
+    if (!task_.parts.empty())
+      for (const Record& record : records) subtask_.part_totals[part_name(record.fields, task_.parts)]++;
     load_shots(records);
     const std::vector<uint32_t> ids = chosen_ids(options_, subtask_.name, records.size());
+    // A short run finds what would end a whole one.
+    for (size_t id = 0, next = 0; id < records.size(); ++id)
+      if (next < ids.size() && ids[next] == id)
+        ++next;
+      else
+        check(records[id]);
     bool alike = true;
     size_t prefix = 0;
     for (const uint32_t id : ids) {
@@ -166,9 +175,9 @@ class SubtaskMaker {
     count_ = options_.shots.value_or(task_.shots.count);
     Json context = sources_.context;
     if (!sources_.prompt.empty()) {
-      if (options_.shots && *options_.shots != task_.shots.count)
+      if (count_ != task_.shots.count)
         throw Error(fmt::format("{}: {} has the {} examples of its published prompt, not {}", task_.shots.place.text,
-                                task_.name, task_.shots.count, *options_.shots));
+                                task_.name, task_.shots.count, count_));
       fixed_ = fixed_prompt(task_.shots, sources_.prompt, context);
       count_ = 0;
     }
@@ -180,8 +189,9 @@ class SubtaskMaker {
     if (!sources_.shots.empty())
       pool_ = sources_.shots == sources_.scored ? records : read_records(task_, sources_.shots, {});
     if (count_ > 0 && pool_.empty())
-      throw Error(
-          fmt::format("{}: {} has no examples to show, so shots can only be 0", task_.shots.place.text, task_.name));
+      throw Error(fmt::format("{}: {} has no examples to show: its shots can only be 0, as in --shots {}=0",
+                              task_.shots.place.text.empty() ? task_.file.string() : task_.shots.place.text, task_.name,
+                              task_.name));
     if (count_ > pool_.size())
       throw Error(fmt::format("{}: {} shots, but {} has {} examples", task_.shots.place.text, count_, subtask_.name,
                               pool_.size()));
@@ -201,6 +211,14 @@ class SubtaskMaker {
     }
     if (answer.empty()) return result;
     return result + task_.prompt.target_delimiter + answer + task_.prompt.shot_delimiter;
+  }
+
+  void check(const Record& record) const {
+    const PromptSpec& prompt = task_.prompt;
+    render(prompt.text, record.fields, record.origin);
+    render(prompt.target, record.fields, record.origin);
+    Document unused;
+    if (task_.kind == TaskKind::kMultipleChoice) set_choices(task_, record, unused);
   }
 
   void make(const Record& record, Document& document) {
@@ -258,7 +276,7 @@ std::vector<Subtask> make_subtasks(const TaskFile& task, std::string_view part, 
       const std::string name = member.empty() ? task.name : task.subtask_prefix + member;
       if (!part.empty() && part != group && part != name) continue;
       const auto chance = task.chances.find(member);
-      subtasks.push_back({name, member, group, 0, chance == task.chances.end() ? task.chance : chance->second, {}});
+      subtasks.push_back({name, member, group, 0, chance == task.chances.end() ? task.chance : chance->second, {}, {}});
       try {
         sources.push_back(sources_of(task, member, options));
       } catch (const Error& error) {

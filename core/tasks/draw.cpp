@@ -4,6 +4,10 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <string>
+
+#include "core/tasks/parts.h"
+#include "core/tasks/task_file.h"
 
 namespace sluice {
 namespace {
@@ -32,23 +36,42 @@ std::mt19937_64 generator(uint64_t seed, const std::string& name) {
 }  // namespace
 
 void draw_documents(Task& task, uint32_t count, uint64_t seed) {
+  struct Stratum {
+    size_t subtask;
+    std::string name;
+    std::vector<size_t> documents;
+  };
+  std::vector<Stratum> strata;
+  for (size_t s = 0; s < task.subtasks.size(); ++s) {
+    const Subtask& subtask = task.subtasks[s];
+    for (size_t d = 0; d < subtask.documents.size(); ++d) {
+      const std::string name = subtask.name + part_name(subtask.documents[d].fields, task.file->parts);
+      auto found = std::find_if(strata.begin(), strata.end(),
+                                [&](const Stratum& known) { return known.subtask == s && known.name == name; });
+      if (found == strata.end()) found = strata.insert(found, {s, name, {}});
+      found->documents.push_back(d);
+    }
+  }
   std::vector<uint64_t> sizes;
-  for (const Subtask& subtask : task.subtasks) sizes.push_back(subtask.documents.size());
+  for (const Stratum& stratum : strata) sizes.push_back(stratum.documents.size());
   if (std::accumulate(sizes.begin(), sizes.end(), uint64_t{0}) <= count) return;
   const std::vector<uint64_t> taken = shares(sizes, count);
-  for (size_t s = 0; s < task.subtasks.size(); ++s) {
-    std::vector<Document>& documents = task.subtasks[s].documents;
-    std::vector<size_t> drawn(documents.size());
-    std::iota(drawn.begin(), drawn.end(), size_t{0});
-    std::mt19937_64 random = generator(seed, task.subtasks[s].name);
+  std::vector<std::vector<size_t>> kept(task.subtasks.size());
+  for (size_t i = 0; i < strata.size(); ++i) {
+    std::vector<size_t>& drawn = strata[i].documents;
+    std::mt19937_64 random = generator(seed, strata[i].name);
     // The library's distributions differ between libraries; a share of 53 bits does not.
-    for (size_t i = 0; i < taken[s]; ++i)
-      std::swap(drawn[i], drawn[i + size_t(double(random() >> 11) * 0x1p-53 * double(drawn.size() - i))]);
-    drawn.resize(taken[s]);
-    std::sort(drawn.begin(), drawn.end());
-    std::vector<Document> kept;
-    for (const size_t d : drawn) kept.push_back(std::move(documents[d]));
-    documents = std::move(kept);
+    for (size_t k = 0; k < taken[i]; ++k)
+      std::swap(drawn[k], drawn[k + size_t(double(random() >> 11) * 0x1p-53 * double(drawn.size() - k))]);
+    drawn.resize(taken[i]);
+    std::vector<size_t>& all = kept[strata[i].subtask];
+    all.insert(all.end(), drawn.begin(), drawn.end());
+  }
+  for (size_t s = 0; s < task.subtasks.size(); ++s) {
+    std::sort(kept[s].begin(), kept[s].end());
+    std::vector<Document> documents;
+    for (const size_t d : kept[s]) documents.push_back(std::move(task.subtasks[s].documents[d]));
+    task.subtasks[s].documents = std::move(documents);
   }
   std::erase_if(task.subtasks, [](const Subtask& subtask) { return subtask.documents.empty(); });
 }

@@ -1,4 +1,4 @@
-// Some of a task's documents, drawn at random so that every subtask has its share of them.
+// Some of a task's documents, drawn at random so that every subtask, and each of its parts, has its share of them.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +7,10 @@
 
 namespace sluice {
 
-// Leaves `count` documents of the task, or all if it has no more: of each subtask as many as its size calls for (by
-// largest remainders, first come first served), drawn without replacement and kept in their order. A subtask's draw
-// depends on the seed, its name, its size and how many are drawn. Subtasks that are left with none go.
+// Leaves `count` documents of the task, or all if it has no more: of each subtask, or part of one (parts.h), as many as
+// its size calls for (by largest remainders, first come first served), drawn without replacement and kept in their
+// order. Such a draw depends on the seed, its name, its size and how many are drawn. Subtasks that are left with none
+// go.
 void draw_documents(Task& task, uint32_t count, uint64_t seed);
 
 }  // namespace sluice

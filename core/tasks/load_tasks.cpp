@@ -23,10 +23,13 @@ std::vector<std::string> metric_keys(const TaskFile& file) {
   return keys;
 }
 
-Task make_task(TaskFile file, std::string_view part, const TaskOptions& options, Mistakes& mistakes) {
+Task make_task(TaskFile file, std::string_view part, const TaskOptions& of_all, Mistakes& mistakes) {
   Task task;
-  task.subtasks = make_subtasks(file, part, options, mistakes);
   task.name = part.empty() ? file.name : std::string(part);
+  TaskOptions options = of_all;
+  for (const std::string& name : {file.name, task.name})  // what is said of a part outdoes what is said of the task
+    if (const auto own = of_all.task_shots.find(name); own != of_all.task_shots.end()) options.shots = own->second;
+  task.subtasks = make_subtasks(file, part, options, mistakes);
   task.about = file.about;
   task.protocol = file.protocol;
   task.version = file.version, task.group_version = file.group_version;

@@ -44,9 +44,9 @@ std::string key_of(PythonRandom& random, int64_t digits) {
 std::vector<Record> passkey_records(const PasskeySpec& spec, uint64_t seed) {
   std::vector<Record> records;
   PythonRandom random(seed);
-  for (const int64_t words : spec.words)
-    for (const double depth : spec.depths)
-      for (int64_t i = 0; i < spec.count; ++i) {
+  for (int64_t i = 0; i < spec.count; ++i)
+    for (const int64_t words : spec.words)
+      for (const double depth : spec.depths) {
         const std::string key = key_of(random, spec.digits);
         std::vector<std::string_view> sentences;
         for (size_t count = 0; count < size_t(words); count += words_in(sentences.back()))

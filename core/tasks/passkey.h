@@ -10,7 +10,8 @@
 
 namespace sluice {
 
-// Records of `text` (all before the question), `passkey`, `words`, `depth`: for each length and depth `count` of them.
+// Records of `text` (all before the question), `passkey`, `words`, `depth`: `count` times one for each length and
+// depth, so that the first ones are of all kinds.
 std::vector<Record> passkey_records(const PasskeySpec& spec, uint64_t seed);
 
 }  // namespace sluice

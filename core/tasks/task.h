@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -35,14 +36,15 @@ enum class TaskKind {
 };
 
 struct TaskOptions {
-  std::filesystem::path data;                // empty: $SLUICE_DATA, else ~/.cache/sluice/data
-  std::vector<std::filesystem::path> tasks;  // folders of task files, searched first; then task_folders()
-  std::optional<uint32_t> limit;             // documents of each subtask, the first ones
-  std::optional<double> limit_share;         // or this share of them, above 0 and below 1, rounded up
-  std::vector<uint32_t> samples;             // or these documents (ids); empty: all
-  std::optional<uint32_t> shots;             // instead of the task's own number
-  uint64_t seed = 1234;                      // of shots that are drawn, and of what is made up (passkey)
-  std::vector<uint32_t> passkey_words;       // instead of the task's own lengths and depths
+  std::filesystem::path data;                  // empty: $SLUICE_DATA, else ~/.cache/sluice/data
+  std::vector<std::filesystem::path> tasks;    // folders of task files, searched first; then task_folders()
+  std::optional<uint32_t> limit;               // documents of each subtask, the first ones
+  std::optional<double> limit_share;           // or this share of them, above 0 and below 1, rounded up
+  std::vector<uint32_t> samples;               // or these documents (ids); empty: all
+  std::optional<uint32_t> shots;               // instead of the tasks' own number
+  std::map<std::string, uint32_t> task_shots;  // the same of single tasks, by their name or that of a part
+  uint64_t seed = 1234;                        // of shots that are drawn, and of what is made up (passkey)
+  std::vector<uint32_t> passkey_words;         // instead of the task's own lengths and depths
   std::vector<double> passkey_depths;
 };
 
@@ -53,16 +55,17 @@ struct Document {
   std::vector<std::string> choices;  // multiple choice: what may follow the prompt, delimiter included
   size_t gold = 0;                   // which of them is right
   std::string target;                // generation: what is right, before filters
-  nlohmann::ordered_json fields;             // the record, as prepared; for logs
+  nlohmann::ordered_json fields;     // the record, as prepared; for logs
   uint64_t words = 0, bytes = 0;     // perplexity: what its figures are per; those of the text as it was published
 };
 
 struct Subtask {
-  std::string name;        // "mmlu_anatomy"; of a task without subtasks the task's
-  std::string short_name;  // "anatomy"
-  std::string group;       // "mmlu_stem", or empty
-  uint32_t total = 0;      // documents there are, of which those below were chosen
-  double chance = 0;       // of guessing right, for marking floors
+  std::string name;                             // "mmlu_anatomy"; of a task without subtasks the task's
+  std::string short_name;                       // "anatomy"
+  std::string group;                            // "mmlu_stem", or empty
+  uint32_t total = 0;                           // documents there are, of which those below were chosen
+  double chance = 0;                            // of guessing right, for marking floors
+  std::map<std::string, uint32_t> part_totals;  // documents there are of each part (parts.h), by its name
   std::vector<Document> documents;
 };
 
