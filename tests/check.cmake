@@ -23,6 +23,6 @@ if(TARGET check_tests)
 endif()
 
 foreach(plugin ${built_plugins} my_evictor)
-  add_test(NAME check_${plugin} COMMAND sluice plugin check $<TARGET_FILE:${plugin}>)
-  set_tests_properties(check_${plugin} PROPERTIES LABELS checks TIMEOUT 300)
+  add_test(NAME check_${plugin} COMMAND sluice plugin check $<TARGET_FILE:${plugin}> ${check_limit})
+  set_tests_properties(check_${plugin} PROPERTIES LABELS checks TIMEOUT ${test_timeout})
 endforeach()

@@ -20,8 +20,8 @@ if(TARGET example_tests)
 endif()
 
 foreach(plugin ${example_plugins})
-  add_test(NAME check_${plugin} COMMAND sluice plugin check $<TARGET_FILE:${plugin}>)
-  set_tests_properties(check_${plugin} PROPERTIES LABELS checks TIMEOUT 300
+  add_test(NAME check_${plugin} COMMAND sluice plugin check $<TARGET_FILE:${plugin}> ${check_limit})
+  set_tests_properties(check_${plugin} PROPERTIES LABELS checks TIMEOUT ${test_timeout}
                        ENVIRONMENT "SLUICE_PLUGIN_PATH=${example_output}")  # their parts are examples too
 endforeach()
 
@@ -29,4 +29,4 @@ add_test(NAME install_examples COMMAND ${CMAKE_COMMAND} -D BUILD=${PROJECT_BINAR
          -D WORK=${CMAKE_CURRENT_BINARY_DIR}/install_examples -D C_COMPILER=${CMAKE_C_COMPILER}
          -D CXX_COMPILER=${CMAKE_CXX_COMPILER} -D GENERATOR=${CMAKE_GENERATOR}
          -P ${CMAKE_CURRENT_SOURCE_DIR}/install_examples.cmake)
-set_tests_properties(install_examples PROPERTIES LABELS checks TIMEOUT 300)
+set_tests_properties(install_examples PROPERTIES LABELS checks TIMEOUT ${test_timeout})
