@@ -17,7 +17,7 @@ endif()
 
 # The headers as third parties may compile them.
 foreach(standard 99 11 17)
-  add_library(abi_c${standard} OBJECT ${CMAKE_CURRENT_SOURCE_DIR}/abi_c_test.c)
+  add_library(abi_c${standard} OBJECT ${CMAKE_CURRENT_SOURCE_DIR}/abi_layouts.c)
   set_target_properties(abi_c${standard} PROPERTIES C_STANDARD ${standard})
   list(APPEND dialects abi_c${standard})
 endforeach()
