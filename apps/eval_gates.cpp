@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <variant>
 
 #include "core/base/error.h"
 #include "core/tasks/metrics.h"
@@ -16,61 +17,58 @@ constexpr double kEndless = std::numeric_limits<double>::infinity();
 
 enum Of { kAll, kCounts, kTexts };  // rows that have the figure: all, of metrics that count, of generations
 
+// Of a row whatever its metrics, or of one of them.
+using Figure = std::variant<double (*)(const EvalRow&), double (*)(const MetricRow&)>;
+
 struct Field {
   const char* name;
-  double (*of)(const EvalRow& row, const MetricRow& m);
+  Figure of;
   double lowest = 0, highest = kEndless;
   bool compares = false;  // with the baseline
   Of rows = kAll;
   bool forces = false;  // measured with --fidelity only
 };
-// Figures of a metric; all others are of a row, whatever its metrics.
-constexpr std::string_view kOfMetric[] = {"difference", "difference_low", "difference_high", "flips_lost",
-                                          "flips_won",  "mcnemar_p",      "invalid"};
-bool of_metric(const Field* field) {
-  return !field || std::find(std::begin(kOfMetric), std::end(kOfMetric), field->name) != std::end(kOfMetric);
-}
 double flips_of(const MetricRow& m, uint64_t Flips::*way) {
   return m.difference.flips ? double(*m.difference.flips.*way) : kUnknown;
 }
 constexpr Field kFields[] = {
-    {"difference", [](const EvalRow&, const MetricRow& m) { return m.difference.difference; }, -kEndless, kEndless,
-     true},
-    {"difference_low", [](const EvalRow&, const MetricRow& m) { return m.difference.interval.low; }, -1, 1, true,
-     kCounts},
-    {"difference_high", [](const EvalRow&, const MetricRow& m) { return m.difference.interval.high; }, -1, 1, true,
-     kCounts},
-    {"flips_lost", [](const EvalRow&, const MetricRow& m) { return flips_of(m, &Flips::lost); }, 0, kEndless, true,
-     kCounts},
-    {"flips_won", [](const EvalRow&, const MetricRow& m) { return flips_of(m, &Flips::won); }, 0, kEndless, true,
-     kCounts},
-    {"mcnemar_p", [](const EvalRow&, const MetricRow& m) { return m.difference.p; }, 0, 1, true, kCounts},
-    {"diverged", [](const EvalRow& r, const MetricRow&) { return double(r.diverged); }, 0, kEndless, true, kTexts},
+    {"difference", [](const MetricRow& m) { return m.difference.difference; }, -kEndless, kEndless, true},
+    {"difference_low", [](const MetricRow& m) { return m.difference.interval.low; }, -1, 1, true, kCounts},
+    {"difference_high", [](const MetricRow& m) { return m.difference.interval.high; }, -1, 1, true, kCounts},
+    {"flips_lost", [](const MetricRow& m) { return flips_of(m, &Flips::lost); }, 0, kEndless, true, kCounts},
+    {"flips_won", [](const MetricRow& m) { return flips_of(m, &Flips::won); }, 0, kEndless, true, kCounts},
+    {"mcnemar_p", [](const MetricRow& m) { return m.difference.p; }, 0, 1, true, kCounts},
+    {"diverged", [](const EvalRow& r) { return double(r.diverged); }, 0, kEndless, true, kTexts},
     // Texts that are the same differ nowhere.
-    {"divergence_median",
-     [](const EvalRow& r, const MetricRow&) { return r.diverged > 0 ? r.divergence_median : kEndless; }, 0, kEndless,
+    {"divergence_median", [](const EvalRow& r) { return r.diverged > 0 ? r.divergence_median : kEndless; }, 0, kEndless,
      true, kTexts},
-    {"kld", [](const EvalRow& r, const MetricRow&) { return r.fidelity.kld_mean; }, 0, kEndless, true, kAll, true},
-    {"kld_p99", [](const EvalRow& r, const MetricRow&) { return r.fidelity.kld_p99; }, 0, kEndless, true, kAll, true},
-    {"same_top", [](const EvalRow& r, const MetricRow&) { return r.fidelity.same_top; }, 0, 1, true, kAll, true},
-    {"ppl_ratio", [](const EvalRow& r, const MetricRow&) { return r.fidelity.ppl_ratio; }, 0, kEndless, true, kAll,
-     true},
-    {"generated", [](const EvalRow& r, const MetricRow&) { return r.generated; }, 0, kEndless, false, kTexts},
-    {"truncated", [](const EvalRow& r, const MetricRow&) { return r.truncated; }, 0, 1, false, kTexts},
-    {"invalid", [](const EvalRow&, const MetricRow& m) { return m.invalid; }, 0, 1, false, kTexts},
-    {"degenerate", [](const EvalRow& r, const MetricRow&) { return r.degenerate; }, 0, 1, false, kTexts},
-    {"too_short", [](const EvalRow& r, const MetricRow&) { return double(r.too_short); }},
-    {"tokens_kept", [](const EvalRow& r, const MetricRow&) { return r.kept; }, 0, 1},
-    {"bytes", [](const EvalRow& r, const MetricRow&) { return r.kv.stored ? double(r.kv.bytes) : kUnknown; }},
-    {"peak_bytes", [](const EvalRow& r, const MetricRow&) { return r.kv.stored ? double(r.kv.peak_bytes) : kUnknown; }},
-    {"ratio", [](const EvalRow& r, const MetricRow&) { return r.kv.ratio; }},
-    {"bits_per_element", [](const EvalRow& r, const MetricRow&) { return r.kv.bits_per_element; }},
+    {"kld", [](const EvalRow& r) { return r.fidelity.kld_mean; }, 0, kEndless, true, kAll, true},
+    {"kld_p99", [](const EvalRow& r) { return r.fidelity.kld_p99; }, 0, kEndless, true, kAll, true},
+    {"same_top", [](const EvalRow& r) { return r.fidelity.same_top; }, 0, 1, true, kAll, true},
+    {"ppl_ratio", [](const EvalRow& r) { return r.fidelity.ppl_ratio; }, 0, kEndless, true, kAll, true},
+    {"generated", [](const EvalRow& r) { return r.generated; }, 0, kEndless, false, kTexts},
+    {"truncated", [](const EvalRow& r) { return r.truncated; }, 0, 1, false, kTexts},
+    {"invalid", [](const MetricRow& m) { return m.invalid; }, 0, 1, false, kTexts},
+    {"degenerate", [](const EvalRow& r) { return r.degenerate; }, 0, 1, false, kTexts},
+    {"too_short", [](const EvalRow& r) { return double(r.too_short); }},
+    {"tokens_kept", [](const EvalRow& r) { return r.kept; }, 0, 1},
+    {"bytes", [](const EvalRow& r) { return r.kv.stored ? double(r.kv.bytes) : kUnknown; }},
+    {"peak_bytes", [](const EvalRow& r) { return r.kv.stored ? double(r.kv.peak_bytes) : kUnknown; }},
+    {"ratio", [](const EvalRow& r) { return r.kv.ratio; }},
+    {"bits_per_element", [](const EvalRow& r) { return r.kv.bits_per_element; }},
 };
 
 const Field* find_field(std::string_view name) {
   const auto found =
       std::find_if(std::begin(kFields), std::end(kFields), [&](const Field& f) { return f.name == name; });
   return found == std::end(kFields) ? nullptr : found;
+}
+
+bool of_metric(const Field* field) { return !field || field->of.index() == 1; }
+
+double figure(const Field* field, const EvalRow& row, const MetricRow& m) {
+  if (!field) return m.value;
+  return of_metric(field) ? std::get<1>(field->of)(m) : std::get<0>(field->of)(row);
 }
 
 // Whether the gate is one on this row's metric; `field`: what find_field() says of it.
@@ -125,7 +123,7 @@ int judge(std::span<const Gate> gates, const std::string& who, std::span<const E
         if (!concerns(gate, field, row, m)) continue;
         std::string name = (who.empty() ? "" : who + " ") + row.name;
         if (of_metric(field)) name += " " + m.metric.key();
-        if (!passes(gate, name, field ? field->of(row, m) : m.value)) code = kExitGate;
+        if (!passes(gate, name, figure(field, row, m))) code = kExitGate;
         if (!of_metric(field)) break;
       }
     }

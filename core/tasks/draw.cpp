@@ -38,16 +38,17 @@ std::mt19937_64 generator(uint64_t seed, const std::string& name) {
 void draw_documents(Task& task, uint32_t count, uint64_t seed) {
   struct Stratum {
     size_t subtask;
-    std::string name;
+    std::string name;  // of the subtask and the part
     std::vector<size_t> documents;
   };
   std::vector<Stratum> strata;
   for (size_t s = 0; s < task.subtasks.size(); ++s) {
     const Subtask& subtask = task.subtasks[s];
+    const auto first = strata.size();
     for (size_t d = 0; d < subtask.documents.size(); ++d) {
       const std::string name = subtask.name + part_name(subtask.documents[d].fields, task.file->parts);
-      auto found = std::find_if(strata.begin(), strata.end(),
-                                [&](const Stratum& known) { return known.subtask == s && known.name == name; });
+      auto found = std::find_if(strata.begin() + std::ptrdiff_t(first), strata.end(),
+                                [&](const Stratum& known) { return known.name == name; });
       if (found == strata.end()) found = strata.insert(found, {s, name, {}});
       found->documents.push_back(d);
     }
