@@ -65,6 +65,7 @@ void take_samples(std::vector<Task>& tasks, const Samples& samples, const TaskOp
       if (found == samples.end()) continue;
       TaskOptions own = options;
       own.samples = found->second;
+      own.shots = task.shots, own.task_shots.clear();  // which may be by the name of a group
       subtask = std::move(load_task(reload_name(task, subtask), own).subtasks.at(0));
     }
   }

@@ -422,6 +422,24 @@ TEST_F(CliEval, SamplesAreChosenByNumber) {
   EXPECT_THAT(wrong.err, HasSubstr("did you mean \"mmlu_anatomy\"?"));
 }
 
+TEST_F(CliEval, ChosenQuestionsKeepTheExamplesOfTheirGroup) {
+  std::filesystem::create_directory(folder_ / "tasks");
+  std::filesystem::copy(folder_ / "adds.toml", folder_ / "tasks" / "adds.toml");
+  std::ofstream(folder_ / "tasks" / "adds.toml", std::ios::app)
+      << "[shots]\ncount = 2\nsplit = \"test\"\n[subtasks]\ngroups = { all = [\"one\"] }\nprefix = \"adds_\"\n"
+         "group_prefix = \"adds_\"\n";
+  std::ofstream(folder_ / "chosen.json") << R"({"adds_one": [5]})";
+  setenv("SLUICE_TASKS", path("tasks").c_str(), 1);
+  const Outcome ran = sluice({"eval", coded_, "--data", folder_.path().string(), "--tasks", "adds_all", "--shots",
+                              "adds_all=1", "--samples", path("chosen.json"), "--out", path("out")});
+  unsetenv("SLUICE_TASKS");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const std::vector<SampleRecord> samples = Store::to_read(folder_ / "out").samples(1);
+  ASSERT_EQ(samples.size(), 1u);
+  EXPECT_THAT(samples[0].prompt, AllOf(HasSubstr("Q: How much is 0 and 0?"), Not(HasSubstr("Q: How much is 1 and 3?")),
+                                       HasSubstr("Q: How much is 5 and 15?")));
+}
+
 TEST_F(CliEval, PerplexitiesOfLongTextsTakeSeveralWindows) {
   const Outcome ran = sampled(
       {coded_, "--tasks", "wikitext", "--limit", "1", "--out", path("out"), "--json", "--set", "model.context=100"});
@@ -517,7 +535,7 @@ TEST_F(CliEvalRefusal, AContextTooSmallForTheExamplesSaysHowManyFit) {
   const Outcome fits = sampled({coded_, "--tasks", "gsm8k_cot", "--shots", shots, "--limit", "1", "--out", path("fits"),
                                 "--set", "model.context=1500"});
   EXPECT_EQ(fits.code, 0) << fits.err;
-  // The first of these two fits with no number of examples, the second with some.
+  // The first of these two fits with no number of examples, the second without any.
   write_task(0);
   std::ofstream(folder_ / "adds.jsonl") << fmt::format(
       "{{\"question\": \"{:0>3000}\", \"answer\": \"1\"}}\n{{\"question\": \"q\", \"answer\": \"1\"}}\n", 1);
