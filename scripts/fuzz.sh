@@ -43,7 +43,7 @@ parser() {
     tokenizer_model) echo core/tokenizer/sentencepiece_file.cpp ;;
     toml) echo core/config/{tree,toml_depth,expand,parse,mistakes}.cpp ;;
     parameters) echo core/config/{params,part_params}.cpp ;;
-    task) echo core/tasks/{task_file,table_reader,template_text,records,documents,prepare,shots}.cpp ;;
+    task) echo core/tasks/{task_file,table_reader,template_text,records,documents,prepare,load_tasks,shots}.cpp ;;
   esac
 }
 targets="gguf safetensors huggingface tokenizer_json tokenizer_model toml parameters task"
